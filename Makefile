@@ -1,0 +1,66 @@
+# The commands of this project. Each one installs what it needs first (`tools/install`), and does no set-up work when all is there.
+# Tools that cargo builds live in $HOME/.cache/tidegate, keyed by version; nothing is kept in the checkout but `target`.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check tools bench mutants format lint lint-minimal docs dependencies layers generated
+
+CARGO ?= cargo
+# A lock file that is out of date is an error in CI; on a desk cargo brings it up to date.
+LOCKED := $(if $(filter true,$(CI)),--locked)
+STAGE := tools/stage
+
+help: ## print these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The demo needs a compiler and nothing else: no Redis, no cargo-deny. A debug build starts soonest, and speed is not what it shows.
+demo: ## watch workers go 0 -> N -> 0; needs no server
+	@tools/install compiler
+	@$(CARGO) run $(LOCKED) --quiet --bin tidegate -- demo $(ARGS)
+
+test: ## all tests, with a real Redis and the demo itself
+	@tools/install compiler redis
+	@$(STAGE) test $(CARGO) test $(LOCKED) --workspace
+
+check: format lint lint-minimal docs dependencies layers generated ## everything that can be said without running tests
+
+tools: ## install what is missing for check, test and demo
+	@tools/install compiler redis deny
+
+bench: ## the benchmarks
+	@tools/install compiler
+	@$(CARGO) bench $(LOCKED) --workspace --bench '*'
+
+mutants: ## change the calculator in every way its tests should notice; fails when one survives
+	@tools/install compiler mutants
+	@tools/with-tools $(CARGO) mutants --package tidegate-calculator $(ARGS)
+
+# The parts of `check`, one by one.
+
+format: ## check: the code is formatted
+	@tools/install compiler
+	@$(STAGE) format $(CARGO) fmt --all --check
+
+lint: ## check: clippy with all features
+	@tools/install compiler
+	@$(STAGE) lint $(CARGO) clippy $(LOCKED) --workspace --all-targets --all-features -- -D warnings
+
+# With no features at all: a trigger module that another one needs by accident shows up here.
+lint-minimal: ## check: clippy with no features
+	@tools/install compiler
+	@$(STAGE) lint-minimal $(CARGO) clippy $(LOCKED) --workspace --all-targets --no-default-features -- -D warnings
+
+docs: ## check: the code's documentation has no broken link
+	@tools/install compiler
+	@$(STAGE) docs env RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --all-features --no-deps --quiet
+
+dependencies: ## check: licences, sources and banned crates (deny.toml)
+	@tools/install compiler deny
+	@$(STAGE) dependencies tools/with-tools $(CARGO) deny --workspace --all-features check --hide-inclusion-graph bans licenses sources
+
+layers: ## check: who may depend on what
+	@tools/install compiler
+	@$(STAGE) layers tools/check-layers
+
+generated: ## check: the files that are printed by the code are what it prints
+	@tools/install compiler
+	@$(STAGE) generated tools/check-generated

@@ -1,0 +1,267 @@
+//! What was decided, what limited it, when to look again, and every step on the way, as plain data.
+
+use crate::behavior::RatePolicy;
+use crate::source::{MetricType, Milli, ReadErrorKind};
+use crate::time::{Span, Tick};
+
+/// The result of one pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The count to write, if it differs from the present one and nothing forbids it.
+    pub write: Option<u32>,
+    /// The count that this pass stands for: `write`, else the present one.
+    pub desired: u32,
+    /// What had the last word on `desired`.
+    pub limited_by: Limit,
+    /// Whether the write lowers because of what the triggers said (rather than bounds or a pause): then every trigger must be fresh.
+    pub lowers_by_metrics: bool,
+    /// Readings begun before this moment must not lower to zero or idle; set while entering and while a cooldown runs.
+    pub fresh_after: Option<Tick>,
+    /// Whether the object counts as active.
+    pub active: bool,
+    /// How the triggers are, as KEDA's Ready condition says it.
+    pub health: Health,
+    /// The next moment, after now, at which time alone can change the result: the end of a window, a cooldown or a period.
+    ///
+    /// Nothing changes before it as long as what was observed stays the same and this pass was taken up by the memory. At that
+    /// moment a stage changes its mind; a later stage may still hide it. A gap of more than 60 s without a pass is not foreseen:
+    /// the pass after it holds the present count.
+    pub next: Option<Tick>,
+    /// What the memory must take up once the pass counts.
+    pub effects: Effects,
+    /// Every step, in order.
+    pub steps: Vec<Step>,
+}
+
+/// What had the last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Nothing: the metrics' own proposal.
+    Metrics,
+    /// `minReplicaCount` (the HPA's `TooFewReplicas`).
+    Minimum,
+    /// `maxReplicaCount` (the HPA's `TooManyReplicas`).
+    Maximum,
+    /// A rate policy of `behavior`, or the legacy limit (the HPA's `ScaleUpLimit`).
+    ScaleUpRate,
+    /// A rate policy of `behavior` (the HPA's `ScaleDownLimit`).
+    ScaleDownRate,
+    /// A stabilization window.
+    Stabilization,
+    /// The cooldown before zero or idle.
+    Cooldown,
+    /// The zero or idle count itself: the object rests, or goes to rest.
+    Idle,
+    /// A pause annotation.
+    Paused,
+    /// A trigger that failed, so nothing may be lowered.
+    FailedTrigger,
+    /// A policy that the object names is not there, so nothing may be lowered.
+    PolicyMissing,
+}
+
+/// How the triggers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// All gave readings.
+    Good,
+    /// Some failed and the object is active (KEDA: `PartialTriggerError`).
+    Partial,
+    /// Some failed and nothing that answered is active (KEDA: `TriggerError`).
+    Failing,
+}
+
+/// What a pass adds to the memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// The present count, recorded first because the newest recommendation is too old to speak for it.
+    pub hold: Option<u32>,
+    /// The raw recommendation of the metrics.
+    pub record: Option<u32>,
+    /// The moment of the last activity, if this pass saw one.
+    pub active_at: Option<Tick>,
+    /// Whether the object is active now; none if the pass did not look.
+    pub active: Option<bool>,
+}
+
+/// One step of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// A pause annotation ended the decision.
+    Paused {
+        /// `paused-replicas`, if given.
+        at: Option<u32>,
+    },
+    /// A metric of a trigger proposed a count.
+    Proposal {
+        /// Position of the trigger.
+        trigger: u8,
+        /// Position of the metric within the trigger.
+        metric: u8,
+        /// The total, in thousandths.
+        total: Milli,
+        /// The target, in thousandths.
+        target: Milli,
+        /// How the two were compared.
+        metric_type: MetricType,
+        /// Whether the ratio was within the tolerance, so that the present count was proposed.
+        within_tolerance: bool,
+        /// The end of the sync period after our last write, until which a Value metric proposes the present count; none if it did not.
+        waits: Option<Tick>,
+        /// Whether the source counts as active.
+        active: bool,
+        /// The count proposed.
+        replicas: u32,
+        /// When the reading came.
+        at: Tick,
+    },
+    /// A trigger has no value.
+    Failed {
+        /// Position of the trigger.
+        trigger: u8,
+        /// The class of the failure.
+        kind: ReadErrorKind,
+        /// Why.
+        message: String,
+        /// Since when.
+        since: Tick,
+    },
+    /// The annotation force-activation made the object active.
+    Forced,
+    /// The object leaves zero or idle.
+    Leaving {
+        /// The count after the metrics and the limits.
+        replicas: u32,
+    },
+    /// The object is inactive and its cooldown runs.
+    Cooldown {
+        /// The last activity; none if there never was one and `initialCooldownPeriod` counts.
+        last_active: Option<Tick>,
+        /// The first moment at which zero or idle may be entered.
+        until: Tick,
+    },
+    /// The cooldown is over and the object goes to zero or idle.
+    Entering {
+        /// Zero or idle.
+        replicas: u32,
+    },
+    /// The cooldown is over, but a trigger has no value, or none that was read after the cooldown.
+    Awaiting,
+    /// The object is inactive at its resting count.
+    Resting {
+        /// Zero or idle.
+        replicas: u32,
+    },
+    /// Lowering stopped because a trigger failed (the HPA's failure rule).
+    FailureHold {
+        /// How many triggers failed.
+        failed: u8,
+        /// What the others proposed, if any did.
+        proposal: Option<u32>,
+    },
+    /// A stabilization window changed the proposal.
+    Stabilized {
+        /// How long the window is.
+        window: Span,
+        /// The count after it.
+        replicas: u32,
+        /// When the recommendation that holds it leaves the window.
+        until: Option<Tick>,
+    },
+    /// A rate policy of `behavior` changed the count.
+    Rate {
+        /// The policy that set the limit; none if its direction is disabled.
+        policy: Option<RatePolicy>,
+        /// What was wanted.
+        wanted: u32,
+        /// The count after it.
+        replicas: u32,
+        /// When the limit gives way, once this write has happened, and the count that it lets through then.
+        until: Option<(Tick, u32)>,
+    },
+    /// The legacy limit, twice the lowest count of the last sync period but at least 4, changed the count.
+    LegacyLimit {
+        /// The lowest count of the last sync period.
+        lowest: u32,
+        /// What was wanted.
+        wanted: u32,
+        /// The count after it.
+        replicas: u32,
+        /// When the limit rises, once this write has happened, and the count that it lets through then.
+        until: Option<(Tick, u32)>,
+    },
+    /// The bounds, which count whether or not they changed anything.
+    Bounds {
+        /// The lowest count: `max(1, minReplicaCount)` outside the zero stage.
+        min: u32,
+        /// `maxReplicaCount`.
+        max: u32,
+        /// The count after them.
+        replicas: u32,
+        /// Whether the present count was outside of them and moves at once, without metrics.
+        jump: bool,
+    },
+    /// A veto kept the present count.
+    Vetoed {
+        /// What forbade it.
+        by: Veto,
+        /// What was wanted.
+        wanted: u32,
+    },
+}
+
+/// What can forbid a change that the metrics want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Veto {
+    /// `autoscaling.keda.sh/paused-scale-in`.
+    PausedScaleIn,
+    /// `autoscaling.keda.sh/paused-scale-out`.
+    PausedScaleOut,
+    /// A policy named in `tidegate.dev/policies` is missing.
+    PolicyMissing,
+}
+
+impl Limit {
+    /// The stable name, for metrics and records.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Metrics => "Metrics",
+            Self::Minimum => "Minimum",
+            Self::Maximum => "Maximum",
+            Self::ScaleUpRate => "ScaleUpRate",
+            Self::ScaleDownRate => "ScaleDownRate",
+            Self::Stabilization => "Stabilization",
+            Self::Cooldown => "Cooldown",
+            Self::Idle => "Idle",
+            Self::Paused => "Paused",
+            Self::FailedTrigger => "FailedTrigger",
+            Self::PolicyMissing => "PolicyMissing",
+        }
+    }
+
+    /// All of them, for closed sets of labels.
+    pub const ALL: [Self; 11] = [
+        Self::Metrics,
+        Self::Minimum,
+        Self::Maximum,
+        Self::ScaleUpRate,
+        Self::ScaleDownRate,
+        Self::Stabilization,
+        Self::Cooldown,
+        Self::Idle,
+        Self::Paused,
+        Self::FailedTrigger,
+        Self::PolicyMissing,
+    ];
+}
+
+impl Health {
+    /// The reason of KEDA's Ready condition.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Good => "ScaledObjectReady",
+            Self::Partial => "PartialTriggerError",
+            Self::Failing => "TriggerError",
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The pure core of Tidegate: what a policy, its memory and an observation decide at one moment.
+//!
+//! Nothing here reads a clock, a file or a socket. [`source`] holds the words that readers of demand share with the rest.
+#![forbid(unsafe_code)]
+
+pub mod behavior;
+pub mod decide;
+pub mod decision;
+pub mod explain;
+pub mod memory;
+pub mod observation;
+pub mod policy;
+pub mod source;
+pub mod time;

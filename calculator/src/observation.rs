@@ -1,0 +1,85 @@
+//! All that one decision looks at besides the policy and the memory: replicas, pods and what each trigger said last.
+
+use crate::source::{MetricSpec, ReadError, Reading, Readings};
+use crate::time::Tick;
+
+/// What is seen of the target and the triggers at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observation<'a> {
+    /// The target as last seen; never older than our own last write.
+    pub target: TargetState,
+    /// The last word of each trigger, in the order of [`crate::policy::Policy::triggers`]; as many as there are triggers.
+    pub triggers: &'a [Evidence],
+    /// When the object was created, on our clock: what `initialCooldownPeriod` counts from.
+    pub created: Tick,
+}
+
+/// The replicas and pods of a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TargetState {
+    /// `spec.replicas`: what is wanted now.
+    pub replicas: u32,
+    /// `status.replicas`: what exists now.
+    pub existing: u32,
+    /// How many pods are Running and Ready, terminating ones included; none if nobody counted them.
+    pub ready: Option<u32>,
+}
+
+/// The last word of one trigger.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evidence {
+    /// It has not answered yet. Engines decide only when no trigger is unread; `decide` takes it for a failure.
+    Unread,
+    /// It gave readings.
+    Good {
+        /// All metrics of the trigger.
+        readings: Readings,
+        /// When the read that gave them was begun.
+        begun: Tick,
+        /// When its answer came.
+        at: Tick,
+    },
+    /// It failed. There is no value in here, so nothing can take it for a zero.
+    Failed {
+        /// Why.
+        error: ReadError,
+        /// Since when it has failed without a break.
+        since: Tick,
+        /// When the last good reading came, if one ever did.
+        good: Option<Tick>,
+    },
+}
+
+impl Observation<'_> {
+    /// The last word of one trigger; a trigger without any is unread.
+    pub fn evidence(&self, trigger: usize) -> &Evidence {
+        self.triggers.get(trigger).unwrap_or(&Evidence::Unread)
+    }
+}
+
+impl Evidence {
+    /// The readings, if there are any: an answer without a metric says nothing, so it must not be taken for a zero.
+    pub fn readings(&self) -> Option<&[(MetricSpec, Reading)]> {
+        match self {
+            Self::Good { readings, .. } if !readings.is_empty() => Some(readings),
+            Self::Good { .. } | Self::Unread | Self::Failed { .. } => None,
+        }
+    }
+
+    /// When the read that this rests on was begun; none unless it gave readings.
+    pub fn begun(&self) -> Option<Tick> {
+        match self {
+            Self::Good { begun, .. } => Some(*begun),
+            Self::Unread | Self::Failed { .. } => None,
+        }
+    }
+
+    /// When this trigger last gave readings.
+    pub fn last_good(&self) -> Option<Tick> {
+        match self {
+            Self::Good { at, .. } => Some(*at),
+            Self::Failed { good, .. } => *good,
+            Self::Unread => None,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How an object comes, changes, is refused and goes, without losing its memory or a write that is under way.
+
+use tidegate_calculator::memory::checkpoint::Checkpoint;
+use tidegate_calculator::observation::Evidence;
+use tidegate_calculator::time::Tick;
+
+use crate::core::Context;
+use crate::object::{Loaded, Object, Record, Refresh, Standing, Trigger, Writing};
+use crate::protocol::{Command, Event, Ticket};
+use crate::subject::{Finding, Subject};
+
+impl Object {
+    /// Obeys a new text. Triggers that are as before keep their readings; the memory stays.
+    pub(crate) fn set(&mut self, subject: Box<Subject>, ticket: Ticket, cx: &mut Context<'_>) {
+        let same = self.subject.as_deref() == Some(&*subject);
+        if same && self.standing == Standing::Obeyed {
+            return;
+        }
+        self.change_epoch(ticket, cx);
+        let kept = self.subject.as_ref().is_some_and(|old| old.triggers == subject.triggers);
+        if !kept {
+            self.triggers = subject.triggers.iter().map(|_| Trigger::new()).collect();
+            self.evidence = vec![Evidence::Unread; subject.triggers.len()];
+        }
+        self.subject = Some((*subject).into());
+        self.standing = Standing::Obeyed;
+        self.next_pass = cx.tick();
+        if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas) {
+            self.load(replicas, cx);
+        }
+    }
+
+    /// Refuses a text that cannot be obeyed: replicas and memory stay, and the text before does not go on acting.
+    pub(crate) fn refuse(&mut self, findings: Vec<Finding>, ticket: Ticket, cx: &mut Context<'_>) {
+        if self.standing == Standing::Refused(findings.clone()) {
+            return;
+        }
+        self.change_epoch(ticket, cx);
+        cx.announce(&self.id, Event::Refused(findings.clone()));
+        self.standing = Standing::Refused(findings);
+        self.record.dirty = true;
+    }
+
+    /// Answers to calls of the old epoch will be dropped, so nothing may wait for them.
+    fn change_epoch(&mut self, ticket: Ticket, cx: &mut Context<'_>) {
+        self.abandon(cx);
+        if self.triggers.iter().any(|trigger| trigger.open) {
+            cx.out.push(Command::Close(self.ticket));
+        }
+        for trigger in &mut self.triggers {
+            trigger.open = false;
+        }
+        self.ticket = ticket;
+        if matches!(self.writing, Writing::Doubtful(_)) || matches!(self.refresh, Refresh::Running { .. }) {
+            self.refresh_now(cx);
+        }
+    }
+
+    /// Gives up everything that is on its way.
+    pub(crate) fn abandon(&mut self, cx: &mut Context<'_>) {
+        self.drop_reads(cx);
+        self.drop_write(cx);
+        self.drop_store(cx);
+        self.pass = None;
+        self.missed = false;
+    }
+
+    /// The object scales something else from now on: what was known of the old target says nothing about the new one.
+    pub(crate) fn retarget(&mut self, now: Tick) {
+        self.memory = Loaded::Waiting(Checkpoint::default());
+        self.seen = None;
+        self.refresh = Refresh::first(now);
+        self.echo = None;
+        self.doubt = None;
+        self.last = None;
+        self.last_change = None;
+        self.record = Record { queued: self.record.queued, running: self.record.running, ..Record::default() };
+    }
+
+    /// The process ends: no pass goes on, and what may wait otherwise is stored now.
+    pub(crate) fn drain(&mut self) {
+        self.pass = None;
+        self.record.dirty |= self.record.stale;
+        self.record.retry = None;
+    }
+
+    /// Whether nothing is being written and nothing waits to be stored.
+    pub(crate) fn is_settled(&self) -> bool {
+        let unwritten = matches!(self.writing, Writing::Queued(_) | Writing::Running { .. });
+        let unstored = self.record.running.is_some() || self.record.queued || self.record.dirty;
+        let loaded = matches!(self.memory, Loaded::Ready(_));
+        !(unwritten || unstored && loaded)
+    }
+}

@@ -1,0 +1,216 @@
+//! One pass: read every trigger, decide once all have answered, and act on the decision.
+//!
+//! Lowering waits for the whole pass. Raising may come earlier: by a push, or once a slow neighbour has used up its patience.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tidegate_calculator::decide::decide;
+use tidegate_calculator::decision::{Decision, Effects};
+use tidegate_calculator::explain;
+use tidegate_calculator::memory::Memory;
+use tidegate_calculator::observation::{Evidence, Observation};
+use tidegate_calculator::policy::Pause;
+use tidegate_calculator::time::{Now, Span, Tick};
+
+use crate::core::Context;
+use crate::object::{Last, Loaded, Object, Pass, Refresh, Standing, Write, Writing};
+use crate::phase;
+use crate::protocol::Event;
+use crate::subject::Subject;
+
+/// How long a pass waits for its slowest trigger before what is there may raise.
+const PATIENCE: Span = Span::seconds(1);
+
+impl Object {
+    /// Begins the pass that is due.
+    pub(crate) fn begin_pass(&mut self, cx: &mut Context<'_>) {
+        let due = self.next_pass;
+        self.next_pass = self.grid(cx.tick());
+        if self.target_seen().is_none() {
+            if matches!(self.refresh, Refresh::Idle) {
+                self.refresh = Refresh::At(cx.tick(), 0);
+                self.refresh_on_time(cx);
+            }
+            return;
+        }
+        if !self.may_read() {
+            self.evaluate(Some(due), cx);
+            return;
+        }
+        self.pass = Some(Pass { due, patience: cx.tick() + PATIENCE, hurried: false });
+        for index in 0..self.triggers.len() {
+            self.start_read(index, cx);
+        }
+    }
+
+    /// Whether there is a reason to read: nobody reads for a paused object.
+    pub(crate) fn may_read(&self) -> bool {
+        self.standing == Standing::Obeyed
+            && self.target_seen().is_some()
+            && self.subject.as_ref().is_some_and(|subject| subject.policy.pause == Pause::No)
+    }
+
+    /// A trigger has answered: decides if that is enough to decide on.
+    pub(crate) fn consider(&mut self, cx: &mut Context<'_>) {
+        let Some(pass) = &self.pass else {
+            return self.evaluate(None, cx);
+        };
+        let due = pass.due;
+        if self.triggers.iter().all(|trigger| trigger.answered.is_some_and(|begun| begun >= due)) {
+            self.pass = None;
+            self.evaluate(Some(due), cx);
+        } else if pass.hurried {
+            self.evaluate(None, cx);
+        }
+    }
+
+    /// Decides. A whole pass has a due time, and all its triggers have answered since; anything less can only raise.
+    pub(crate) fn evaluate(&mut self, pass: Option<Tick>, cx: &mut Context<'_>) {
+        if self.standing != Standing::Obeyed {
+            return;
+        }
+        if self.writing != Writing::Idle {
+            // Nothing is decided on a state that our own write is about to change.
+            self.missed = true;
+            return;
+        }
+        let unread = self.evidence.contains(&Evidence::Unread);
+        if unread && self.may_read() {
+            return;
+        }
+        let Some(decision) = self.decide(cx.now) else { return };
+        let decision = match decision {
+            Ok(decision) => decision,
+            Err(panic) => return self.quarantine(panic, cx),
+        };
+        match pass {
+            Some(due) => self.act(decision, due, cx),
+            None if decision.write.is_some() && !decision.lowers_by_metrics => self.act(decision, cx.tick(), cx),
+            None => self.note_activity(&decision, cx),
+        }
+    }
+
+    /// The decision on what is known now, or the text of a panic; none if too little is known.
+    fn decide(&self, now: Now) -> Option<Result<Decision, String>> {
+        let (Some(subject), Loaded::Ready(memory), Some(seen)) = (&self.subject, &self.memory, self.target_seen())
+        else {
+            return None;
+        };
+        let observed =
+            Observation { target: seen.state, triggers: &self.evidence, created: now.tick_of(subject.created) };
+        // A defect in deciding must cost one object, not the process: it is quarantined.
+        let outcome = catch_unwind(AssertUnwindSafe(|| decide(&subject.policy, memory, &observed, now.tick)));
+        Some(outcome.map_err(|panic| text_of(&*panic)))
+    }
+
+    fn act(&mut self, decision: Decision, due: Tick, cx: &mut Context<'_>) {
+        self.take(&decision.effects, cx.tick());
+        self.show(&decision, cx);
+        let write = decision.write.zip(self.target_seen()).map(|(to, seen)| (seen.state.replicas, to));
+        let why = match (write, &self.subject) {
+            (Some(_), Some(subject)) => explain::why(&subject.policy, &self.evidence, &decision, cx.now),
+            _ => String::new(),
+        };
+        let lag = due.age(cx.tick());
+        let next = decision.next;
+        self.last = Some(Last { decision: Arc::new(decision), at: cx.tick(), lag });
+        self.plan(next, cx.tick());
+        if let Some((from, to)) = write
+            && cx.acting
+        {
+            self.start_write(Write { from, to, tries: 0, why }, cx);
+        }
+    }
+
+    /// A push that raises nothing may still have seen activity, which the cooldown counts from.
+    fn note_activity(&mut self, decision: &Decision, cx: &mut Context<'_>) {
+        let active = decision.effects.active.filter(|active| *active);
+        let seen = Effects { active_at: decision.effects.active_at, active, ..Effects::default() };
+        self.take(&seen, cx.tick());
+    }
+
+    fn take(&mut self, effects: &Effects, now: Tick) {
+        if let Loaded::Ready(memory) = &mut self.memory
+            && *effects != Effects::default()
+        {
+            memory.take(effects, now);
+            self.record.stale = true;
+        }
+    }
+
+    /// What people see of a decision is stored and told when it flips.
+    fn show(&mut self, decision: &Decision, cx: &mut Context<'_>) {
+        let paused = self.subject.as_ref().is_some_and(|subject| subject.policy.pause != Pause::No);
+        let (active, health) = match self.record.shown {
+            // A pause looks at no trigger, so it says nothing about them.
+            Some((active, health, _)) if paused => (active, health),
+            _ => (decision.active, decision.health),
+        };
+        let shown = Some((active, health, paused));
+        if shown == self.record.shown {
+            return;
+        }
+        if self.record.shown.map_or(paused, |(.., before)| before != paused) {
+            cx.announce(&self.id, Event::Paused(paused));
+        }
+        self.record.shown = shown;
+        self.record.dirty = true;
+    }
+
+    fn quarantine(&mut self, panic: String, cx: &mut Context<'_>) {
+        cx.announce(&self.id, Event::Quarantined(panic.clone()));
+        self.drop_reads(cx);
+        self.pass = None;
+        self.standing = Standing::Quarantined(panic);
+    }
+
+    /// When to begin the next pass: on the grid, or earlier if time alone will change the decision before.
+    pub(crate) fn plan(&mut self, next: Option<Tick>, now: Tick) {
+        let grid = self.grid(now);
+        self.next_pass = next.map_or(grid, |next| grid.min(next.max(now.next())));
+    }
+
+    /// After our own write the windows and limits stand differently: plans anew with what is known.
+    pub(crate) fn plan_after_write(&mut self, cx: &mut Context<'_>) {
+        let next = match self.decide(cx.now) {
+            Some(Ok(decision)) => decision.next,
+            _ => None,
+        };
+        self.plan(next, cx.tick());
+        if std::mem::take(&mut self.missed) {
+            self.next_pass = cx.tick();
+        }
+    }
+
+    /// The next moment on the object's grid.
+    fn grid(&self, now: Tick) -> Tick {
+        let Some(subject) = &self.subject else {
+            return now + Span::seconds(30);
+        };
+        let endpoint = self.triggers.first().and_then(|trigger| trigger.endpoint);
+        phase::next(endpoint, self.interval(subject), self.ticket.slot, now)
+    }
+
+    /// A resting object is read every `pollingInterval`; any other at least every sync period, as the HPA would.
+    fn interval(&self, subject: &Subject) -> Span {
+        let policy = &subject.policy;
+        let active = self.last.as_ref().is_some_and(|last| last.decision.active);
+        let replicas = self.target_seen().map(|seen| seen.state.replicas);
+        let resting = !active && replicas.is_some() && replicas == policy.resting();
+        if resting { policy.polling_interval } else { policy.polling_interval.min(policy.settings.sync_period) }
+    }
+}
+
+/// The memory, once it is loaded.
+pub(crate) fn memory(loaded: &Loaded) -> Option<&Memory> {
+    match loaded {
+        Loaded::Ready(memory) => Some(memory),
+        Loaded::Waiting(_) => None,
+    }
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "an unknown defect".to_owned())
+}

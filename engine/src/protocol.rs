@@ -1,0 +1,319 @@
+//! The language between the engine and its driver: inputs go in, commands come out, and every answer names its call.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tidegate_calculator::decision::{Health, Limit};
+use tidegate_calculator::memory::checkpoint::Checkpoint;
+use tidegate_calculator::observation::TargetState;
+use tidegate_calculator::source::{EndpointId, ReadError, Readings};
+use tidegate_calculator::time::Span;
+
+use crate::snapshot::Snapshot;
+use crate::subject::{Finding, ObjectId, Subject, TargetRef};
+
+/// Names one object of the engine for as long as its spec stays the same; an answer to an older epoch is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket {
+    /// The object's place.
+    pub slot: u32,
+    /// Grows with every change of the spec and every reuse of the place.
+    pub epoch: u32,
+}
+
+/// Names one call: the answer to a call that the engine has given up is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Call {
+    /// Whose call.
+    pub ticket: Ticket,
+    /// Which one.
+    pub number: u32,
+}
+
+/// The version of a target's scale, opaque: the resourceVersion on a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Version(pub Arc<str>);
+
+/// A target as its watch or a fresh read shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Replicas and pods.
+    pub state: TargetState,
+    /// The version that a write must name.
+    pub version: Version,
+}
+
+/// Asks for a snapshot; the reply carries the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub u64);
+
+/// A change in what the engine should do.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// An object is there, or has changed. The checkpoint counts only when the engine does not know the object yet.
+    Set(Box<Subject>, Checkpoint),
+    /// An object is gone; its target keeps its replicas.
+    Gone(ObjectId),
+    /// An object cannot be obeyed: it keeps its replicas and its memory, and nothing is decided until it is mended.
+    Refused(ObjectId, TargetRef, Vec<Finding>),
+    /// A Secret, a ConfigMap or an environment that triggers of this object use has changed.
+    ParametersChanged(ObjectId),
+    /// A target's watch saw it, or saw that it is gone.
+    Target(TargetRef, Result<Seen, TargetError>),
+    /// Everything that exists has been told at least once.
+    Synced,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Something changed.
+    Object(Change),
+    /// Answer to [`Command::Open`].
+    Opened(Call, Result<Option<EndpointId>, ReadError>),
+    /// Answer to [`Command::Read`].
+    Read(Call, Result<Readings, ReadError>),
+    /// Answer to [`Command::Refresh`].
+    Refreshed(Call, Result<Seen, TargetError>),
+    /// Answer to [`Command::Apply`].
+    Applied(Call, Result<Version, ApplyError>),
+    /// Answer to [`Command::Store`].
+    Stored(Call, Result<(), JournalError>),
+    /// A trigger's source says that it changed: read it now.
+    Woken(Ticket, u8),
+    /// Whether this process may act.
+    Tenure(Tenure),
+    /// Somebody asks for a snapshot of all objects, or of one.
+    Ask(QueryId, Option<ObjectId>),
+    /// The process wants to end: no new pass; flush what is not stored.
+    Drain,
+    /// Time has passed; nothing else happened.
+    Tick,
+}
+
+/// What the driver must do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Resolve a trigger's parameters and build its source; it takes the place of an older one of the same trigger.
+    Open(Call, Arc<Subject>, u8),
+    /// Read a trigger's source within this time.
+    Read(Call, u8, Span),
+    /// Read a target anew.
+    Refresh(Call, TargetRef),
+    /// Set a target's replicas if it still has this version.
+    Apply(Call, TargetRef, u32, Version),
+    /// Store what has changed about an object.
+    Store(Call, ObjectId, Box<Entry>),
+    /// Tell people what happened; may be lost.
+    Announce(ObjectId, Event),
+    /// Drop all sources of this object.
+    Close(Ticket),
+    /// Answer a question.
+    Reply(QueryId, Vec<Snapshot>),
+}
+
+/// Whether this process may act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenure {
+    /// Another process acts: watch, but read and write nothing.
+    Standby,
+    /// This process acts.
+    Held,
+}
+
+/// What is stored of an object, in one merged write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Replicas after our last write, or as last seen.
+    pub replicas: u32,
+    /// What the last decision stood for.
+    pub desired: u32,
+    /// The lowest count of the policy.
+    pub min: u32,
+    /// The highest count of the policy.
+    pub max: u32,
+    /// What had the last word.
+    pub limited_by: Limit,
+    /// Our last change, if there was one.
+    pub last_change: Option<LastChange>,
+    /// KEDA's Active condition; unknown before the first decision.
+    pub active: Option<bool>,
+    /// KEDA's `lastActiveTime`.
+    pub last_active: Option<Timestamp>,
+    /// KEDA's Ready condition.
+    pub health: Health,
+    /// Whether the object is paused.
+    pub paused: bool,
+    /// The memory.
+    pub checkpoint: Checkpoint,
+}
+
+/// Our last change of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastChange {
+    /// When the write succeeded.
+    pub at: Timestamp,
+    /// The count before.
+    pub from: u32,
+    /// The count after.
+    pub to: u32,
+    /// One line that says why, without live numbers beyond the two counts.
+    pub why: String,
+}
+
+/// What people are told, once a flip.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The replicas were changed.
+    Scaled(LastChange),
+    /// The object left zero or idle (KEDA: KEDAScaleTargetActivated).
+    Activated {
+        /// The count before.
+        from: u32,
+        /// The count after.
+        to: u32,
+    },
+    /// The object went to zero or idle (KEDA: KEDAScaleTargetDeactivated).
+    Deactivated {
+        /// The count before.
+        from: u32,
+        /// The count after.
+        to: u32,
+    },
+    /// A trigger failed that had worked (KEDA: KEDAScalerFailed).
+    TriggerFailed {
+        /// Position of the trigger.
+        trigger: u8,
+        /// Why.
+        error: ReadError,
+    },
+    /// A trigger works that had failed.
+    TriggerRecovered {
+        /// Position of the trigger.
+        trigger: u8,
+    },
+    /// The object cannot be obeyed.
+    Refused(Vec<Finding>),
+    /// The target cannot be read.
+    TargetFailed(TargetError),
+    /// The target can be read again.
+    TargetFound,
+    /// A write of the replicas failed.
+    ApplyFailed(ApplyError),
+    /// Somebody else changed the replicas.
+    ForeignChange {
+        /// What we knew.
+        from: u32,
+        /// What is there now.
+        to: u32,
+    },
+    /// Pausing began or ended.
+    Paused(bool),
+    /// Deciding about this object panicked; it is left alone until its spec changes.
+    Quarantined(String),
+    /// The stored checkpoint could not be read; the memory starts anew, and nothing is lowered for one window.
+    CheckpointLost(String),
+}
+
+/// A target that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// It does not exist.
+    #[error("{0} does not exist")]
+    NotFound(String),
+    /// It exists but cannot be scaled.
+    #[error("{0} has no scale subresource")]
+    NotScalable(String),
+    /// It could not be read this time.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// A write of the replicas that did not succeed for certain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// Somebody else wrote since the version that we named.
+    #[error("the target has changed since it was read")]
+    Conflict,
+    /// It was refused: nothing was written.
+    #[error("{0}")]
+    Refused(String),
+    /// No answer came: it may have been written, or not.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+/// A store that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// It could not be written this time.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl TargetError {
+    /// The stable reason of this error.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "TargetNotFound",
+            Self::NotScalable(_) => "TargetNotScalable",
+            Self::Unavailable(_) => "TargetUnavailable",
+        }
+    }
+}
+
+impl ApplyError {
+    /// The stable reason of this error.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Conflict => "ApplyConflict",
+            Self::Refused(_) => "ApplyRefused",
+            Self::Unknown(_) => "ApplyUnknown",
+        }
+    }
+}
+
+impl JournalError {
+    /// The stable reason of this error.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "JournalUnavailable",
+        }
+    }
+}
+
+impl Event {
+    /// The stable reason: KEDA's where KEDA has one.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Scaled(_) => "SuccessfulRescale",
+            Self::Activated { .. } => "KEDAScaleTargetActivated",
+            Self::Deactivated { .. } => "KEDAScaleTargetDeactivated",
+            Self::TriggerFailed { .. } => "KEDAScalerFailed",
+            Self::TriggerRecovered { .. } => "TriggerRecovered",
+            Self::Refused(_) => "ScaledObjectCheckFailed",
+            Self::TargetFailed(error) => error.reason(),
+            Self::TargetFound => "TargetFound",
+            Self::ApplyFailed(error) => error.reason(),
+            Self::ForeignChange { .. } => "ForeignChange",
+            Self::Paused(true) => "ScaledObjectPaused",
+            Self::Paused(false) => "ScaledObjectUnpaused",
+            Self::Quarantined(_) => "Quarantined",
+            Self::CheckpointLost(_) => "CheckpointLost",
+        }
+    }
+
+    /// Whether people should worry.
+    pub const fn is_warning(&self) -> bool {
+        matches!(
+            self,
+            Self::TriggerFailed { .. }
+                | Self::Refused(_)
+                | Self::TargetFailed(_)
+                | Self::ApplyFailed(_)
+                | Self::ForeignChange { .. }
+                | Self::Quarantined(_)
+                | Self::CheckpointLost(_)
+        )
+    }
+}

@@ -1,0 +1,189 @@
+//! Reading an object's triggers: opening their sources, waiting for room, and taking answers that are still awaited.
+
+use tidegate_calculator::observation::Evidence;
+use tidegate_calculator::source::{EndpointId, ReadError, ReadErrorKind, Readings};
+use tidegate_calculator::time::{Span, Tick};
+
+use crate::core::Context;
+use crate::object::{Flight, Object, Trigger};
+use crate::protocol::{Command, Event};
+
+/// How long a source may take to answer (KEDA's `KEDA_HTTP_DEFAULT_TIMEOUT`).
+pub const READ_DEADLINE: Span = Span::seconds(3);
+
+/// How much longer the engine waits for the driver, which gives up at the deadline itself: then the answer is lost.
+const GRACE: Span = Span::seconds(1);
+
+impl Object {
+    /// Reads a trigger, or once more after the read that runs already.
+    pub(crate) fn start_read(&mut self, index: usize, cx: &mut Context<'_>) {
+        let (now, ticket) = (cx.tick(), self.ticket);
+        let Some(trigger) = self.triggers.get_mut(index) else {
+            return;
+        };
+        match &trigger.flight {
+            Some(Flight::Running { begun, .. }) => trigger.again |= *begun < now,
+            Some(Flight::Queued) => {}
+            None => {
+                let lane = trigger.endpoint;
+                if cx.enter_read(lane, ticket, position(index)) {
+                    self.run_read(index, lane, cx);
+                } else {
+                    trigger.flight = Some(Flight::Queued);
+                }
+            }
+        }
+    }
+
+    /// Runs a read for which there is room now.
+    pub(crate) fn run_queued_read(&mut self, lane: Option<EndpointId>, trigger: u8, cx: &mut Context<'_>) {
+        let index = usize::from(trigger);
+        match self.triggers.get(index).map(|trigger| &trigger.flight) {
+            Some(Some(Flight::Queued)) => self.run_read(index, lane, cx),
+            _ => cx.leave_read(lane),
+        }
+    }
+
+    fn run_read(&mut self, index: usize, lane: Option<EndpointId>, cx: &mut Context<'_>) {
+        let call = self.call();
+        let (Some(trigger), Some(subject)) = (self.triggers.get_mut(index), &self.subject) else {
+            return;
+        };
+        let (begun, opening) = (cx.tick(), !trigger.open);
+        let expires = begun + READ_DEADLINE + GRACE;
+        trigger.flight = Some(Flight::Running { number: call.number, opening, lane, begun, expires });
+        cx.out.push(if opening {
+            Command::Open(call, subject.clone(), position(index))
+        } else {
+            Command::Read(call, position(index), READ_DEADLINE)
+        });
+    }
+
+    /// The answer to [`Command::Open`].
+    pub(crate) fn opened(&mut self, number: u32, result: Result<Option<EndpointId>, ReadError>, cx: &mut Context<'_>) {
+        let Some((index, begun)) = self.land(number, true, cx) else {
+            return;
+        };
+        match result {
+            Ok(endpoint) => {
+                if let Some(trigger) = self.triggers.get_mut(index) {
+                    (trigger.open, trigger.endpoint, trigger.again) = (true, endpoint, false);
+                }
+                self.start_read(index, cx);
+            }
+            Err(error) => self.answered(index, begun, Err(error), cx),
+        }
+    }
+
+    /// The answer to [`Command::Read`].
+    pub(crate) fn read(&mut self, number: u32, result: Result<Readings, ReadError>, cx: &mut Context<'_>) {
+        let Some((index, begun)) = self.land(number, false, cx) else {
+            return;
+        };
+        let result = result.and_then(|readings| {
+            if readings.is_empty() {
+                Err(ReadError::query(ReadErrorKind::Protocol, "the source gave no metric"))
+            } else {
+                Ok(readings)
+            }
+        });
+        self.answered(index, begun, result, cx);
+    }
+
+    /// Ends the flight of this number and frees its room; none if nobody waits for it any more.
+    fn land(&mut self, number: u32, open: bool, cx: &mut Context<'_>) -> Option<(usize, Tick)> {
+        let is_it = |trigger: &Trigger| matches!(&trigger.flight, Some(Flight::Running { number: n, opening, .. }) if *n == number && *opening == open);
+        let index = self.triggers.iter().position(is_it)?;
+        let Some(Flight::Running { lane, begun, .. }) = self.triggers.get_mut(index)?.flight.take() else {
+            return None;
+        };
+        cx.leave_read(lane);
+        Some((index, begun))
+    }
+
+    fn answered(&mut self, index: usize, begun: Tick, result: Result<Readings, ReadError>, cx: &mut Context<'_>) {
+        let (Some(trigger), Some(evidence)) = (self.triggers.get_mut(index), self.evidence.get_mut(index)) else {
+            return;
+        };
+        trigger.answered = Some(begun);
+        trigger.errors = trigger.errors.saturating_add(u64::from(result.is_err()));
+        let flip = take(evidence, begun, result, cx.tick());
+        let again = std::mem::take(&mut trigger.again);
+        match (flip, evidence) {
+            (true, Evidence::Failed { error, .. }) => {
+                let event = Event::TriggerFailed { trigger: position(index), error: error.clone() };
+                cx.announce(&self.id, event);
+            }
+            (true, _) => cx.announce(&self.id, Event::TriggerRecovered { trigger: position(index) }),
+            _ => {}
+        }
+        if again {
+            self.start_read(index, cx);
+        }
+        self.consider(cx);
+    }
+
+    /// Gives up reads whose answer is lost.
+    pub(crate) fn reads_on_time(&mut self, cx: &mut Context<'_>) {
+        for index in 0..self.triggers.len() {
+            let lost = match self.triggers.get(index).and_then(|trigger| trigger.flight.as_ref()) {
+                Some(Flight::Running { number, opening, expires, .. }) if *expires <= cx.tick() => (*number, *opening),
+                _ => continue,
+            };
+            if let Some((index, begun)) = self.land(lost.0, lost.1, cx) {
+                let error = ReadError::query(ReadErrorKind::Timeout, "no answer came within the deadline");
+                self.answered(index, begun, Err(error), cx);
+            }
+        }
+    }
+
+    /// The source says that it changed: one read of this trigger, which can only raise.
+    pub(crate) fn woken(&mut self, trigger: u8, cx: &mut Context<'_>) {
+        if cx.acting && self.may_read() {
+            self.start_read(usize::from(trigger), cx);
+        }
+    }
+
+    /// Parameters have changed: every source is built anew with the next read; readings stay as they are.
+    pub(crate) fn parameters_changed(&mut self, cx: &mut Context<'_>) {
+        for trigger in &mut self.triggers {
+            trigger.open = false;
+            trigger.again |= trigger.flight.is_some();
+        }
+        self.next_pass = self.next_pass.min(cx.tick());
+    }
+
+    /// Gives up all reads: their answers will be dropped.
+    pub(crate) fn drop_reads(&mut self, cx: &mut Context<'_>) {
+        for trigger in &mut self.triggers {
+            if let Some(Flight::Running { lane, .. }) = trigger.flight.take() {
+                cx.leave_read(lane);
+            }
+            trigger.again = false;
+        }
+    }
+}
+
+/// Takes an answer and says whether the trigger has just failed, or just recovered.
+fn take(evidence: &mut Evidence, begun: Tick, result: Result<Readings, ReadError>, now: Tick) -> bool {
+    let failing = match evidence {
+        Evidence::Failed { since, .. } => Some(*since),
+        _ => None,
+    };
+    match result {
+        Ok(readings) => {
+            *evidence = Evidence::Good { readings, begun, at: now };
+            failing.is_some()
+        }
+        Err(error) => {
+            let good = evidence.last_good();
+            *evidence = Evidence::Failed { error, since: failing.unwrap_or(now), good };
+            failing.is_none()
+        }
+    }
+}
+
+/// Triggers are counted in a byte; validation allows no more.
+fn position(index: usize) -> u8 {
+    u8::try_from(index).unwrap_or(u8::MAX)
+}

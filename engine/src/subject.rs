@@ -1,0 +1,133 @@
+//! What the engine is told about one object: its policy, its triggers and its target, already validated.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tidegate_calculator::policy::Policy;
+use tidegate_calculator::source::{Problem, TriggerSpec};
+
+/// Names one object: `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+}
+
+/// Names what is scaled: anything with a `/scale` subresource on a cluster, a Deployment of local processes without one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetRef {
+    /// The namespace, always the object's own.
+    pub namespace: Arc<str>,
+    /// `scaleTargetRef.apiVersion`, `apps/v1` by default.
+    pub api_version: Arc<str>,
+    /// `scaleTargetRef.kind`, `Deployment` by default.
+    pub kind: Arc<str>,
+    /// `scaleTargetRef.name`.
+    pub name: Arc<str>,
+}
+
+/// The validated form of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// Which object this is.
+    pub id: ObjectId,
+    /// Changes whenever the spec or an annotation that matters changes: `metadata.generation`, or a hash of the text.
+    pub generation: u64,
+    /// When the object was created: `initialCooldownPeriod` counts from it.
+    pub created: Timestamp,
+    /// What decisions obey.
+    pub policy: Policy,
+    /// The triggers, as many as `policy.triggers`.
+    pub triggers: Vec<Trigger>,
+    /// What is scaled.
+    pub target: TargetRef,
+}
+
+/// One trigger with what its parameters refer to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// The entry of `spec.triggers`.
+    pub spec: TriggerSpec,
+    /// Where values outside of its metadata come from.
+    pub references: References,
+}
+
+/// What a trigger's parameters come from besides its metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct References {
+    /// The target, whose container gives the environment.
+    pub target: TargetRef,
+    /// `scaleTargetRef.envSourceContainerName`; the first container if none.
+    pub container: Option<Arc<str>>,
+    /// `triggers[].authenticationRef`, if given.
+    pub authentication: Option<AuthenticationRef>,
+}
+
+/// Names a TriggerAuthentication or a ClusterTriggerAuthentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthenticationRef {
+    /// Whether it is a ClusterTriggerAuthentication.
+    pub cluster: bool,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// One thing to say about an object's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where, what stands there and what is allowed; the path starts at `spec`'s fields or at `metadata.annotations`.
+    pub problem: Problem,
+    /// How bad it is.
+    pub severity: Severity,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing, has no effect on scaling.
+    Info,
+    /// Accepted, but probably not what was meant.
+    Warning,
+    /// The object, or the trigger, cannot work.
+    Error,
+}
+
+impl ObjectId {
+    /// An id from its two parts.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl fmt::Display for TargetRef {
+    /// `Deployment/orders`, as `kubectl` writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+impl Severity {
+    /// The word in front of a finding.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.severity.word(), self.problem)
+    }
+}

@@ -1,0 +1,139 @@
+//! What is known of an object's target: told by its watch, or read anew when a watch cannot be trusted.
+
+use tidegate_calculator::memory::Memory;
+use tidegate_calculator::time::Span;
+
+use crate::core::Context;
+use crate::object::{Loaded, Object, Refresh, Writing};
+use crate::protocol::{Command, Event, Seen, TargetError};
+
+/// How long a target may take to be read anew.
+pub const REFRESH_DEADLINE: Span = Span::seconds(10);
+
+/// How much longer the engine waits than the driver.
+const GRACE: Span = Span::seconds(2);
+
+impl Object {
+    /// Reads the target anew at once.
+    pub(crate) fn refresh_now(&mut self, cx: &mut Context<'_>) {
+        self.refresh = Refresh::At(cx.tick(), 0);
+        self.refresh_on_time(cx);
+    }
+
+    /// Reads the target anew if its moment has come; gives up a read whose answer is lost.
+    pub(crate) fn refresh_on_time(&mut self, cx: &mut Context<'_>) {
+        let now = cx.tick();
+        match self.refresh {
+            Refresh::At(at, failures) if at <= now => {
+                let call = self.call();
+                cx.out.push(Command::Refresh(call, self.target.clone()));
+                let expires = now + REFRESH_DEADLINE + GRACE;
+                self.refresh = Refresh::Running { number: call.number, expires, failures };
+            }
+            Refresh::Running { expires, failures, .. } if expires <= now => {
+                let error = TargetError::Unavailable("no answer came within the deadline".to_owned());
+                self.refresh_failed(error, failures, cx);
+            }
+            _ => {}
+        }
+    }
+
+    /// The answer to [`Command::Refresh`].
+    pub(crate) fn refreshed(&mut self, number: u32, result: Result<Seen, TargetError>, cx: &mut Context<'_>) {
+        let Refresh::Running { number: awaited, failures, .. } = self.refresh else {
+            return;
+        };
+        if awaited != number {
+            return;
+        }
+        self.refresh = Refresh::Idle;
+        match result {
+            Ok(seen) => {
+                self.echo = None;
+                self.sighted(&seen, true, cx);
+            }
+            Err(error) => self.refresh_failed(error, failures, cx),
+        }
+    }
+
+    /// The target's watch saw it, or saw it go.
+    pub(crate) fn watched(&mut self, result: Result<Seen, TargetError>, cx: &mut Context<'_>) {
+        match result {
+            Ok(seen) => {
+                if let Some(echo) = &self.echo {
+                    if echo.version != seen.version && echo.to != seen.state.replicas {
+                        // Older than our own write, or newer: reading anew after the echo's time tells.
+                        return;
+                    }
+                    self.echo = None;
+                }
+                if matches!(self.refresh, Refresh::At(..)) && self.writing == Writing::Idle {
+                    // The watch has answered what was going to be asked.
+                    self.refresh = Refresh::Idle;
+                }
+                self.sighted(&seen, false, cx);
+            }
+            Err(error) => self.lost(error, cx),
+        }
+    }
+
+    fn sighted(&mut self, seen: &Seen, refreshed: bool, cx: &mut Context<'_>) {
+        if !matches!(&self.seen, Some(Ok(_))) {
+            self.next_pass = self.next_pass.min(cx.tick());
+        }
+        if std::mem::take(&mut self.told.target_failed) {
+            cx.announce(&self.id, Event::TargetFound);
+        }
+        self.seen = Some(Ok(seen.clone()));
+        self.load(seen.state.replicas, cx);
+        self.settle_write(seen, refreshed, cx);
+    }
+
+    /// The first sight of the target restores the memory.
+    pub(crate) fn load(&mut self, replicas: u32, cx: &mut Context<'_>) {
+        let (Loaded::Waiting(checkpoint), Some(subject)) = (&self.memory, &self.subject) else {
+            return;
+        };
+        let mut memory = match checkpoint.restore(&subject.policy, replicas, cx.now) {
+            Ok(memory) => memory,
+            Err(error) => {
+                cx.out.push(Command::Announce(self.id.clone(), Event::CheckpointLost(error.to_string())));
+                let mut fresh = Memory::default();
+                fresh.recommendations.hold(cx.tick(), replicas);
+                fresh
+            }
+        };
+        memory.replicas = Some(replicas);
+        self.memory = Loaded::Ready(Box::new(memory));
+    }
+
+    fn refresh_failed(&mut self, error: TargetError, failures: u32, cx: &mut Context<'_>) {
+        self.refresh = Refresh::Idle;
+        match error {
+            TargetError::Unavailable(_) => {
+                // Doubling from 1 s to 32 s, for as long as somebody needs the answer.
+                let pause = Span::seconds(1 << failures.min(5));
+                self.refresh = Refresh::At(cx.tick() + pause, failures.saturating_add(1));
+                if self.target_seen().is_none() {
+                    self.lost(error, cx);
+                }
+            }
+            TargetError::NotFound(_) | TargetError::NotScalable(_) => self.lost(error, cx),
+        }
+    }
+
+    /// The target cannot be read: told once; looked for again with every pass.
+    fn lost(&mut self, error: TargetError, cx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.told.target_failed, true) {
+            cx.announce(&self.id, Event::TargetFailed(error.clone()));
+        }
+        if matches!(self.writing, Writing::Conflicted(_) | Writing::Queued(_)) {
+            self.writing = Writing::Idle;
+        }
+        if !matches!(error, TargetError::Unavailable(_)) && matches!(self.writing, Writing::Doubtful(_)) {
+            self.writing = Writing::Idle;
+        }
+        self.pass = None;
+        self.seen = Some(Err(error));
+    }
+}

@@ -1,0 +1,6 @@
+//! Timelines of the engine: inputs at given moments, and what it did about them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's own tools may panic, too")]
+
+mod faults;
+mod passes;
+mod world;

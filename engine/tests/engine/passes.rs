@@ -1,0 +1,258 @@
+//! Passes: when triggers are read, when their answers count, and when nothing is stored.
+
+use tidegate_calculator::memory::checkpoint::Checkpoint;
+use tidegate_calculator::policy::{Pause, Policy};
+use tidegate_calculator::source::{ReadError, ReadErrorKind};
+use tidegate_calculator::time::{Span, Tick};
+use tidegate_engine::protocol::{Change, Command, Event, Input, TargetError, Ticket};
+use tidegate_engine::snapshot::Phase;
+use tidegate_engine::subject::{ObjectId, TargetRef};
+
+use crate::world::{World, id, policy, readings, subject, target, two_triggers};
+
+#[test]
+fn zero_to_eight_in_one_write_and_back_at_the_end_of_the_cooldown() {
+    let mut world = World::new(0, policy());
+    world.backlog.insert(0, Ok(40));
+    world.run_to(2_000);
+    // 40 items at 5 each: 8 replicas in one write, at the first read after they came.
+    assert_eq!(world.applied.len(), 1);
+    assert_eq!(world.replicas, 8);
+    let raised = world.applied[0].0;
+    assert!(raised <= 1_000, "{raised}");
+    world.run_to(30_000);
+    assert_eq!(world.replicas, 8);
+    world.backlog.insert(0, Ok(0));
+    let last_active = world.reads.iter().map(|(at, ..)| *at).max().unwrap();
+    // Nothing happens up to and including the moment at which the cooldown ends; entering needs a read begun after it.
+    world.run_to(last_active + 10_000);
+    assert_eq!(world.replicas, 8);
+    world.run_to(last_active + 10_001);
+    assert_eq!((world.replicas, world.applied.len()), (0, 2));
+}
+
+#[test]
+fn every_read_waits_for_its_interval_and_none_is_skipped() {
+    let mut world = World::new(3, Policy { min: 1, polling_interval: Span::seconds(60), ..policy() });
+    world.backlog.insert(0, Ok(15));
+    world.run_to(61_000);
+    // An object above rest is read every 15 s even if its polling interval is longer.
+    assert!(world.reads.len() >= 5, "{:?}", world.reads);
+    let mut resting = World::new(0, Policy { polling_interval: Span::seconds(60), ..policy() });
+    resting.run_to(121_000);
+    assert!((3..=4).contains(&resting.reads.len()), "{:?}", resting.reads);
+}
+
+#[test]
+fn a_steady_object_stores_nothing_and_writes_nothing() {
+    let mut world = World::new(3, policy());
+    world.backlog.insert(0, Ok(15));
+    world.run_to(20_000);
+    let stores = world.stored.len();
+    assert!(stores <= 2, "the first flip of activity is stored: {:?}", world.stored);
+    world.run_to(3_600_000);
+    assert_eq!((world.stored.len(), world.applied.len()), (stores, 0));
+}
+
+#[test]
+fn a_hung_trigger_does_not_keep_its_neighbour_from_raising() {
+    let mut world = World::new(2, Policy { min: 1, ..two_triggers() });
+    world.backlog.insert(0, Ok(10));
+    world.run_to(1_000);
+    world.backlog.remove(&1);
+    world.backlog.insert(0, Ok(40));
+    world.run_to(5_000);
+    // Patience is 1 s after the pass began; the legacy limit allows 4 from 2.
+    assert_eq!(world.replicas, 4);
+    assert!(world.applied[0].0 <= 3_000, "{:?}", world.applied);
+}
+
+#[test]
+fn nothing_is_lowered_while_a_trigger_hangs_or_fails() {
+    for failure in [None, Some(Err(ReadErrorKind::Unavailable))] {
+        let mut world = World::new(8, Policy { min: 1, ..two_triggers() });
+        world.backlog.insert(0, Ok(40));
+        world.run_to(1_000);
+        match failure {
+            None => world.backlog.remove(&1),
+            Some(answer) => world.backlog.insert(1, answer),
+        };
+        world.backlog.insert(0, Ok(5));
+        world.run_to(3_600_000);
+        assert_eq!((world.replicas, world.applied.len()), (8, 0));
+        let hour = 3_600_000;
+        world.backlog.insert(1, Ok(0));
+        world.run_to(hour + 10_000);
+        assert_eq!(world.replicas, 8, "the end of a failure starts the window anew");
+        world.run_to(hour + 320_000);
+        assert_eq!(world.replicas, 1);
+    }
+}
+
+#[test]
+fn lowering_needs_readings_begun_in_its_own_pass() {
+    // Trigger 1 hangs from the moment at which the window would let the count go; its reading of before must not do.
+    let mut world = World::new(8, Policy { min: 1, ..two_triggers() });
+    world.backlog.insert(1, Ok(40));
+    world.run_to(1_000);
+    world.backlog.insert(1, Ok(0));
+    let last = world.reads.iter().map(|(at, ..)| *at).max().unwrap();
+    // An age equal to the window counts: 8 is held up to this moment.
+    world.run_to(last + 300_000);
+    assert_eq!(world.replicas, 8);
+    world.backlog.remove(&1);
+    world.run_to(last + 303_000);
+    assert_eq!(world.replicas, 8);
+}
+
+#[test]
+fn a_push_reads_its_own_trigger_and_can_only_raise() {
+    let resting = Policy { polling_interval: Span::seconds(30), ..two_triggers() };
+    let mut world = World::new(0, resting);
+    world.run_to(31_000);
+    let (before, ticket) = (world.reads.len(), world.reads[0].1.ticket);
+    world.backlog.insert(1, Ok(23));
+    world.feed(Input::Woken(ticket, 1));
+    assert_eq!(world.reads[before..].iter().map(|(.., trigger)| *trigger).collect::<Vec<_>>(), [1]);
+    assert_eq!((world.replicas, world.applied.len()), (5, 1), "ceil(23 / 5) at the very moment of the push");
+    world.run_to(400_000);
+    world.backlog.insert(1, Ok(0));
+    let writes = world.applied.len();
+    world.feed(Input::Woken(ticket, 1));
+    assert_eq!(world.applied.len(), writes, "a push lowers nothing");
+}
+
+#[test]
+fn a_pause_reads_nothing_and_a_number_is_set() {
+    let mut world = World::new(3, Policy { pause: Pause::At(5), ..policy() });
+    world.run_to(60_000);
+    assert_eq!((world.replicas, world.reads.len()), (5, 0));
+    assert_eq!(world.snapshot().phase, Phase::Paused);
+    world.set(subject(policy()), Checkpoint::default());
+    world.run_to(60_001);
+    assert_eq!(world.event_count(|event| matches!(event, Event::Paused(_))), 2);
+    assert!(!world.reads.is_empty());
+}
+
+#[test]
+fn a_changed_text_keeps_readings_of_unchanged_triggers_and_drops_old_answers() {
+    let mut world = World::new(2, Policy { min: 1, ..policy() });
+    world.backlog.insert(0, Ok(10));
+    world.run_to(1_000);
+    world.backlog.remove(&0);
+    world.run_to(2_500);
+    let (_, old, _) = *world.reads.last().unwrap();
+    world.set(subject(Policy { min: 1, max: 20, ..policy() }), Checkpoint::default());
+    assert!(world.closed.contains(&old.ticket));
+    world.feed(Input::Read(old, Ok(readings(0, 500))));
+    assert_eq!(world.applied.len(), 0, "an answer to the old text is dropped");
+    world.backlog.insert(0, Ok(50));
+    world.run_to(10_000);
+    assert_eq!(world.replicas, 4, "twice 2, the legacy limit");
+}
+
+#[test]
+fn a_refused_object_keeps_its_replicas_until_it_is_mended() {
+    let mut world = World::new(2, Policy { min: 1, ..policy() });
+    world.backlog.insert(0, Ok(10));
+    world.run_to(5_000);
+    world.feed(Input::Object(Change::Refused(id(), target(), Vec::new())));
+    world.backlog.insert(0, Ok(50));
+    let reads = world.reads.len();
+    world.run_to(600_000);
+    assert_eq!((world.replicas, world.reads.len()), (2, reads));
+    assert_eq!(world.snapshot().phase, Phase::Refused(Vec::new()));
+    world.set(subject(Policy { min: 1, ..policy() }), Checkpoint::default());
+    world.run_to(601_000);
+    assert_eq!(world.replicas, 4);
+    world.feed(Input::Object(Change::Gone(id())));
+    assert!(world.engine.is_empty() && world.engine.next_due().is_none());
+}
+
+#[test]
+fn changed_parameters_build_the_source_anew_and_keep_the_reading() {
+    let mut world = World::new(2, Policy { min: 1, ..policy() });
+    world.backlog.insert(0, Ok(10));
+    world.run_to(1_500);
+    assert_eq!(world.opened.len(), 1);
+    world.feed(Input::Object(Change::ParametersChanged(id())));
+    assert_eq!(world.opened.len(), 2, "at once");
+    assert!(world.snapshot().evidence[0].last_good().is_some());
+}
+
+#[test]
+fn an_absent_target_is_told_once_and_found_again() {
+    let mut world = World::new(2, Policy { min: 1, ..policy() });
+    world.run_to(1_000);
+    let gone = TargetError::NotFound("Deployment shop/orders".to_owned());
+    world.feed(Input::Object(Change::Target(target(), Err(gone.clone()))));
+    assert_eq!(world.snapshot().phase, Phase::TargetFailed(gone));
+    world.show();
+    world.backlog.insert(0, Ok(20));
+    world.run_to(5_000);
+    assert_eq!(world.replicas, 4);
+    assert_eq!(world.event_count(|event| matches!(event, Event::TargetFailed(_))), 1);
+    assert_eq!(world.event_count(|event| *event == Event::TargetFound), 1);
+}
+
+#[test]
+fn one_endpoint_runs_512_reads_and_the_others_wait_in_order() {
+    let mut world = World::empty(0);
+    world.backlog.clear();
+    let objects = 600_u32;
+    for number in 0..objects {
+        let name = format!("orders-{number}");
+        let id = ObjectId::new("shop", &name);
+        let target = TargetRef { name: name.as_str().into(), ..target() };
+        let mut subject = subject(policy());
+        (subject.id, subject.target) = (id, target.clone());
+        world.feed(Input::Object(Change::Set(Box::new(subject), Checkpoint::default())));
+        let seen = world.seen();
+        world.feed(Input::Object(Change::Target(target, Ok(seen))));
+    }
+    assert_eq!(world.reads.len(), 512, "the rest waits");
+    let (_, first, _) = world.reads[0];
+    world.feed(Input::Read(first, Err(ReadError::endpoint(ReadErrorKind::Unavailable, "refused"))));
+    assert_eq!(world.reads.len(), 513);
+    world.run_to(4_500);
+    let slots: std::collections::BTreeSet<u32> = world.reads.iter().map(|(_, call, _)| call.ticket.slot).collect();
+    assert_eq!(slots.len(), 600, "a hung endpoint still gives every object its turn");
+}
+
+#[test]
+fn objects_of_one_endpoint_meet_in_few_moments() {
+    let mut world = World::empty(0);
+    for number in 0..100_u32 {
+        let name = format!("orders-{number}");
+        let mut subject = subject(Policy { polling_interval: Span::seconds(30), ..policy() });
+        subject.id = ObjectId::new("shop", &name);
+        subject.target = TargetRef { name: name.as_str().into(), ..target() };
+        let seen = world.seen();
+        let target = subject.target.clone();
+        world.feed(Input::Object(Change::Set(Box::new(subject), Checkpoint::default())));
+        world.feed(Input::Object(Change::Target(target, Ok(seen))));
+    }
+    world.run_to(1);
+    let first = world.reads.len();
+    world.run_to(60_000);
+    let moments: std::collections::BTreeSet<i64> = world.reads[first..].iter().map(|(at, ..)| at % 30_000).collect();
+    assert_eq!((first, moments.len()), (100, 8));
+}
+
+#[test]
+fn a_source_that_cannot_be_built_is_that_triggers_failure_and_is_tried_again() {
+    let mut world = World::empty(2);
+    let mut out = Vec::new();
+    let subject = subject(Policy { min: 1, ..policy() });
+    world.engine.handle(world.now(), Input::Object(Change::Set(Box::new(subject), Checkpoint::default())), &mut out);
+    world.engine.handle(world.now(), Input::Object(Change::Target(target(), Ok(world.seen()))), &mut out);
+    let Some(Command::Open(call, ..)) = out.pop() else { panic!("{out:?}") };
+    let error = ReadError::query(ReadErrorKind::Config, "Secret shop/redis has no key password");
+    world.feed(Input::Opened(call, Err(error)));
+    assert_eq!(world.event_count(|event| matches!(event, Event::TriggerFailed { trigger: 0, .. })), 1);
+    world.run_to(2_000);
+    assert!(!world.reads.is_empty(), "built with the next pass");
+    assert_eq!(world.event_count(|event| matches!(event, Event::TriggerRecovered { trigger: 0 })), 1);
+    assert_eq!(call.ticket, Ticket { slot: 0, epoch: call.ticket.epoch });
+    assert!(world.engine.next_due().is_some_and(|due| due > Tick(2_000)));
+}

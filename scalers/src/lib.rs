@@ -1,0 +1,31 @@
+//! The trigger modules of Tidegate: they say how much work waits in Redis and other sources of demand.
+//!
+//! A trigger type is one module and one line in [`trigger_types`]. Its parameters are declared once; parsing,
+//! validation, the documentation and the JSON schema all follow from the declaration ([`parameters`]). Triggers that
+//! name the same server with the same credentials share one connection ([`Endpoints`]).
+//!
+//! * [`check`] says everything that can be said about a trigger without opening it, even without its Secrets.
+//! * [`open`] builds it; the first [`Scaler::read`] connects.
+//! * [`docs`] prints what users read about a trigger type.
+#![forbid(unsafe_code)]
+
+pub mod docs;
+// Without any trigger module nothing uses what they share.
+#[cfg_attr(not(feature = "redis"), allow(dead_code, unused_imports))]
+mod endpoint;
+pub mod keda;
+#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+mod metric;
+pub mod parameters;
+#[cfg(feature = "redis")]
+mod redis;
+mod registry;
+mod scaler;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub use docs::{explain, page, schema, table};
+pub use endpoint::Endpoints;
+pub use parameters::Known;
+pub use registry::{Checked, TriggerType, check, open, trigger_type, trigger_types};
+pub use scaler::{Scaler, Watch};

@@ -1,0 +1,142 @@
+use std::collections::BTreeMap;
+
+use tidegate_calculator::source::{Parameters, Secret};
+
+use super::*;
+use crate::parameters::Known;
+use crate::registry;
+
+fn spec(metadata: &[(&str, &str)]) -> TriggerSpec {
+    let mut all = BTreeMap::from([("listName".to_owned(), "jobs".to_owned())]);
+    all.extend(metadata.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())));
+    TriggerSpec { kind: "redis".to_owned(), metadata: all, ..TriggerSpec::default() }
+}
+
+fn secrets(pairs: &[(&str, &str)]) -> BTreeMap<String, Secret> {
+    pairs.iter().map(|(name, text)| ((*name).to_owned(), Secret::new(*text))).collect()
+}
+
+fn checked(metadata: &[(&str, &str)], auth: &[(&str, &str)]) -> Checked {
+    let Parameters { env, auth } = Parameters { env: BTreeMap::new(), auth: secrets(auth) };
+    registry::check(&spec(metadata), Known::Values(&env), Known::Values(&auth))
+}
+
+fn errors(metadata: &[(&str, &str)], auth: &[(&str, &str)]) -> Vec<String> {
+    checked(metadata, auth).errors.iter().map(ToString::to_string).collect()
+}
+
+fn warnings(metadata: &[(&str, &str)], auth: &[(&str, &str)]) -> Vec<String> {
+    checked(metadata, auth).warnings.iter().map(ToString::to_string).collect()
+}
+
+fn read(metadata: &[(&str, &str)], auth: &[(&str, &str)]) -> Settings {
+    let (env, auth) = (BTreeMap::new(), secrets(auth));
+    let values = Values::resolve(&spec(metadata), PARAMETERS, Known::Values(&env), Known::Values(&auth));
+    assert_eq!(values.errors, []);
+    settings(&spec(metadata), &values).unwrap()
+}
+
+fn server(metadata: &[(&str, &str)]) -> String {
+    let Server { host, port, .. } = read(metadata, &[]).server;
+    format!("{host} {port}")
+}
+
+#[test]
+fn the_address_comes_first_and_hosts_with_ports_after_it() {
+    assert_eq!(server(&[("address", "a:1")]), "a 1");
+    assert_eq!(server(&[("addresses", "a:1, b:2")]), "a 1");
+    assert_eq!(server(&[("host", "a"), ("port", "1")]), "a 1");
+    assert_eq!(server(&[("hosts", "a,b"), ("ports", "1,2")]), "a 1");
+    assert_eq!(server(&[("address", "a:1"), ("host", "b"), ("port", "2")]), "a 1");
+    assert_eq!(server(&[("address", "[::1]:6379")]), "::1 6379");
+    assert_eq!(server(&[("host", "::1"), ("port", "6379")]), "::1 6379");
+}
+
+#[test]
+fn a_server_that_is_not_named_well_is_an_error() {
+    let required = "metadata.address: is required; give address (host:port), or host and port, in metadata, the \
+                    container's environment (...FromEnv) or authenticationRef";
+    assert_eq!(errors(&[], &[]), [required]);
+    assert_eq!(errors(&[("port", "1")], &[]), [required]);
+    assert_eq!(errors(&[("host", "a")], &[]), ["metadata.port: is required with host"]);
+    let counts = ["metadata.ports: \"1\" needs as many entries as host: 2 hosts, 1 ports"];
+    assert_eq!(errors(&[("hosts", "a,b"), ("ports", "1")], &[]), counts);
+    for bad in ["redis", "redis:", ":6379", "redis:0", "redis:65536", "redis:+1", "::1:6379", "redis://a:1", "a b:1"] {
+        assert_eq!(errors(&[("address", bad)], &[]), [format!("metadata.address: {bad:?} is not host:port")], "{bad}");
+    }
+    let both = errors(&[("host", "redis://a"), ("port", "x")], &[]);
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert_eq!(
+        errors(&[("addressFromEnv", "ADDR")], &[]),
+        ["metadata.addressFromEnv: \"ADDR\" is not in the container's environment"]
+    );
+    assert_eq!(errors(&[], &[("address", "s3cret")]), ["authenticationRef.address: is not host:port"]);
+}
+
+#[test]
+fn what_is_not_seen_is_not_judged() {
+    let found = registry::check(&spec(&[("enableTLS", "true")]), Known::Nothing, Known::Nothing);
+    assert_eq!((found.errors, found.warnings), (Vec::new(), Vec::new()));
+    assert_eq!(found.metrics[0].name, "s0-redis-jobs");
+}
+
+#[test]
+fn tls_is_switched_in_one_place() {
+    assert!(read(&[("address", "a:1")], &[]).server.tls.is_none());
+    assert!(
+        read(&[("address", "a:1"), ("enableTLS", "true"), ("unsafeSsl", "true")], &[]).server.tls.unwrap().insecure
+    );
+    assert!(read(&[("address", "a:1")], &[("tls", "enable")]).server.tls.is_some());
+    assert!(read(&[("address", "a:1")], &[("tls", "disable")]).server.tls.is_none());
+    let both = ["metadata.enableTLS: \"true\" cannot be set together with tls of the authenticationRef; set one"];
+    assert_eq!(errors(&[("address", "a:1"), ("enableTLS", "true")], &[("tls", "enable")]), both);
+    let flawed = errors(&[("address", "a:1"), ("enableTLS", "true")], &[("ca", "s3cret"), ("cert", "s3cret")]);
+    let expected = [
+        "authenticationRef.ca: is not one or more certificates in PEM",
+        "authenticationRef.key: is required with a certificate",
+    ];
+    assert_eq!(flawed, expected);
+}
+
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    let address = ("address", "a:1");
+    assert_eq!(
+        warnings(&[address], &[("ca", "x")]),
+        ["authenticationRef.ca: has no effect without TLS; set enableTLS"]
+    );
+    assert_eq!(
+        warnings(&[address, ("username", "u")], &[]),
+        ["metadata.username: \"u\" has no effect without a password"]
+    );
+    assert_eq!(warnings(&[("addresses", "a:1,b:2")], &[]).len(), 1);
+    let sentinel =
+        "metadata.sentinelMaster: \"m\" has no effect; it belongs to redis-sentinel, which is not supported yet";
+    assert_eq!(warnings(&[address, ("sentinelMaster", "m")], &[]), [sentinel]);
+    assert_eq!(warnings(&[address, ("listLenght", "5")], &[]).len(), 1);
+}
+
+#[test]
+fn numbers_and_words_are_checked() {
+    let address = ("address", "a:1");
+    assert_eq!(errors(&[address, ("listLength", "1O")], &[]), ["metadata.listLength: \"1O\" is not an integer >= 0"]);
+    assert_eq!(
+        errors(&[address, ("databaseIndex", "-1")], &[]),
+        ["metadata.databaseIndex: \"-1\" is not an integer >= 0"]
+    );
+    assert_eq!(
+        errors(&[address, ("activation", "pull")], &[]),
+        ["metadata.activation: \"pull\" is not one of poll, push"]
+    );
+    assert_eq!(errors(&[address, ("activationListLength", "x")], &[]).len(), 1);
+    let settings = read(&[address, ("listLength", "0"), ("activation", "push"), ("databaseIndex", "3")], &[]);
+    assert_eq!((settings.metric.target, settings.push, settings.database), (Milli(0), true, 3));
+}
+
+#[test]
+fn a_password_alone_is_enough_and_is_never_printed() {
+    let settings = read(&[("address", "a:1"), ("password", "hunter2")], &[]);
+    assert!(settings.server.credentials.as_ref().is_some_and(|known| known.username.is_none()));
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    assert!(read(&[("address", "a:1"), ("username", "u")], &[]).server.credentials.is_none());
+}

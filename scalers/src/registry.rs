@@ -1,0 +1,137 @@
+//! Knows every trigger type by name, checks triggers against their declarations and builds them.
+
+use tidegate_calculator::source::{ConfigError, MetricSpec, Parameters, Problem, TriggerSpec};
+
+use crate::endpoint::Endpoints;
+use crate::parameters::{Known, Parameter, Values, nearest};
+use crate::scaler::Scaler;
+use crate::{keda, metric};
+
+/// All trigger types, sorted by name: one line each.
+static TRIGGER_TYPES: &[TriggerType] = &[
+    #[cfg(feature = "redis")]
+    crate::redis::TRIGGER_TYPE,
+];
+
+/// What is known of one trigger type.
+pub struct TriggerType {
+    /// Its name in `triggers[].type`.
+    pub name: &'static str,
+    /// What its number means, in one line.
+    pub summary: &'static str,
+    /// Its parameters, in the order in which documentation lists them.
+    pub parameters: &'static [Parameter],
+    /// A manifest snippet: the entry of `spec.triggers`, complete enough to open.
+    pub example: &'static str,
+    /// The metadata of [`Self::example`], as key and value.
+    pub example_metadata: &'static [(&'static str, &'static str)],
+    /// KEDA's name of the scaler, the value of the metric label `scaler` when the trigger has no name.
+    pub scaler: &'static str,
+    /// What the documentation adds to the table of parameters, in Markdown.
+    pub notes: &'static str,
+    /// What is wrong beyond single parameters.
+    pub(crate) check: fn(&TriggerSpec, &Values) -> Checked,
+    /// Builds a trigger that has no errors.
+    pub(crate) open: Opener,
+}
+
+/// Makes a trigger of values that have been checked.
+pub(crate) type Opener = fn(&TriggerSpec, &Values, &Endpoints) -> Result<Box<dyn Scaler>, ConfigError>;
+
+/// Everything that can be said about a trigger without opening it. Paths are relative to the trigger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// What keeps the trigger from being built.
+    pub errors: Vec<Problem>,
+    /// What is likely a mistake, but harmless: unknown and unused parameters.
+    pub warnings: Vec<Problem>,
+    /// The metrics that the trigger will have, as far as they can be told; empty for an unknown type.
+    pub metrics: Vec<MetricSpec>,
+}
+
+/// All trigger types that this build has, sorted by name.
+pub fn trigger_types() -> &'static [TriggerType] {
+    TRIGGER_TYPES
+}
+
+/// The trigger type of this name.
+pub fn trigger_type(name: &str) -> Option<&'static TriggerType> {
+    TRIGGER_TYPES.iter().find(|known| known.name == name)
+}
+
+/// Says everything that can be said about a trigger without opening it.
+///
+/// `env` is the environment of the target's container, `auth` what the trigger's `authenticationRef` provides; either
+/// may be known in part only, and then nothing is said about what cannot be seen.
+pub fn check(spec: &TriggerSpec, env: Known<'_>, auth: Known<'_>) -> Checked {
+    match trigger_type(&spec.kind) {
+        Some(known) => known.judge(spec, &Values::resolve(spec, known.parameters, env, auth)),
+        None => Checked { errors: vec![unknown_type(&spec.kind)], ..Checked::default() },
+    }
+}
+
+/// Builds a trigger. No connection is opened before its first read.
+pub fn open(
+    spec: &TriggerSpec,
+    parameters: &Parameters,
+    endpoints: &Endpoints,
+) -> Result<Box<dyn Scaler>, ConfigError> {
+    let Some(known) = trigger_type(&spec.kind) else {
+        return Err(ConfigError { problems: vec![unknown_type(&spec.kind)] });
+    };
+    let (env, auth) = (Known::Values(&parameters.env), Known::Values(&parameters.auth));
+    let values = Values::resolve(spec, known.parameters, env, auth);
+    let errors = known.judge(spec, &values).errors;
+    if errors.is_empty() { (known.open)(spec, &values, endpoints) } else { Err(ConfigError { problems: errors }) }
+}
+
+impl TriggerType {
+    /// The findings about single parameters, then those about the whole.
+    fn judge(&self, spec: &TriggerSpec, values: &Values) -> Checked {
+        let whole = (self.check)(spec, values);
+        let mut errors = values.errors.clone();
+        errors.extend(metric::check_metric_type(spec));
+        errors.extend(whole.errors);
+        let mut warnings = values.warnings.clone();
+        warnings.extend(whole.warnings);
+        Checked { errors, warnings, metrics: whole.metrics }
+    }
+}
+
+fn unknown_type(kind: &str) -> Problem {
+    let names = || TRIGGER_TYPES.iter().map(|known| known.name);
+    let supported = match names().collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "none in this build".to_owned(),
+        some => some,
+    };
+    let allowed = if keda::knows(kind) {
+        format!("is not supported yet; supported: {supported}")
+    } else if let Some(meant) = nearest(kind, names().chain(keda::TRIGGER_TYPES)) {
+        format!("is not a trigger type; did you mean {meant}?")
+    } else {
+        format!("is not a trigger type; supported: {supported}")
+    };
+    Problem { path: "type".to_owned(), value: Some(kind.to_owned()), allowed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registry_is_sorted_and_names_are_kedas() {
+        assert!(TRIGGER_TYPES.windows(2).all(|pair| pair[0].name < pair[1].name));
+        assert!(TRIGGER_TYPES.iter().all(|known| keda::knows(known.name)));
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn an_unknown_type_is_told_apart_from_a_missing_one() {
+        let text = |kind| unknown_type(kind).to_string();
+        assert_eq!(text("kafka"), "type: \"kafka\" is not supported yet; supported: redis");
+        assert_eq!(text("reddis"), "type: \"reddis\" is not a trigger type; did you mean redis?");
+        assert_eq!(text("Redis"), "type: \"Redis\" is not a trigger type; did you mean redis?");
+        assert_eq!(text("carrier-pigeon"), "type: \"carrier-pigeon\" is not a trigger type; supported: redis");
+        assert_eq!(text(""), "type: \"\" is not a trigger type; supported: redis");
+    }
+}

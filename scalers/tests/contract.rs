@@ -1,0 +1,234 @@
+//! What every trigger type must do, proven for each that is registered: one row of [`ROWS`] a type.
+// Clippy takes only the bodies of `#[test]` functions for tests, not what they call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tidegate_calculator::source::{Parameters, ReadError, ReadErrorKind, Secret, TriggerSpec};
+use tidegate_scalers::{Endpoints, Known, Scaler, check, open, trigger_types};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+
+/// How to play the source of one trigger type.
+struct Row {
+    name: &'static str,
+    /// A complete trigger's metadata; `{address}` stands for the source's host:port.
+    metadata: &'static [(&'static str, &'static str)],
+    /// Metadata that replaces single entries (an empty text removes one), and the path of the error that follows.
+    bad: &'static [((&'static str, &'static str), &'static str)],
+    /// Answers to whatever is asked: nothing waits; credentials are refused; no data.
+    zero: &'static str,
+    refused: &'static str,
+    no_data: &'static str,
+}
+
+const ROWS: &[Row] = &[
+    #[cfg(feature = "redis")]
+    Row {
+        name: "redis",
+        metadata: &[("address", "{address}"), ("listName", "jobs"), ("listLength", "5")],
+        bad: &[
+            (("listName", ""), "metadata.listName"),
+            (("address", ""), "metadata.address"),
+            (("address", "nowhere"), "metadata.address"),
+            (("listLength", "1O"), "metadata.listLength"),
+            (("databaseIndex", "-1"), "metadata.databaseIndex"),
+            (("enableTLS", "yes"), "metadata.enableTLS"),
+        ],
+        zero: ":0\r\n",
+        refused: "-NOAUTH Authentication required.\r\n",
+        no_data: "$-1\r\n",
+    },
+];
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+impl Row {
+    fn spec(&self, address: &str, replaced: &[(&str, &str)]) -> TriggerSpec {
+        let metadata = self.metadata.iter().chain(replaced);
+        let texts = metadata.map(|(key, text)| ((*key).to_owned(), text.replace("{address}", address)));
+        let mut metadata: BTreeMap<String, String> = texts.collect();
+        metadata.retain(|_, text| !text.is_empty());
+        TriggerSpec { kind: self.name.to_owned(), metadata, ..TriggerSpec::default() }
+    }
+
+    fn open(&self, address: &str) -> Box<dyn Scaler> {
+        open(&self.spec(address, &[]), &Parameters::default(), &Endpoints::new()).unwrap()
+    }
+
+    async fn outcome(&self, answer: &'static str) -> Result<(i64, bool), ReadError> {
+        let scaler = self.open(&source(Some(answer)).await);
+        let readings = scaler.read(DEADLINE).await?;
+        let (metric, reading) = readings.first().expect("readings are never empty");
+        assert!(metric.name.starts_with("s0-"), "{}", metric.name);
+        Ok((reading.value.total().0, reading.active))
+    }
+}
+
+/// A source that gives one answer to everything, or accepts and says nothing. It ends with the test's runtime.
+async fn source(answer: Option<&'static str>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut heard = [0; 4096];
+                while stream.read(&mut heard).await.is_ok_and(|length| length > 0) {
+                    if let Some(answer) = answer {
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn every_type_has_a_row() {
+    let rows: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+    assert_eq!(rows, trigger_types().iter().map(|known| known.name).collect::<Vec<_>>());
+}
+
+#[test]
+fn bad_configuration_is_named_and_not_opened() {
+    for row in ROWS {
+        for (replaced, path) in row.bad {
+            let spec = row.spec("localhost:1", &[*replaced]);
+            let (env, auth) = (BTreeMap::new(), BTreeMap::new());
+            let found = check(&spec, Known::Values(&env), Known::Values(&auth));
+            assert_eq!(found.errors.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), [*path]);
+            let error = open(&spec, &Parameters::default(), &Endpoints::new()).err().expect("not opened");
+            assert_eq!(error.problems, found.errors);
+        }
+        let mut spec = row.spec("localhost:1", &[]);
+        spec.metric_type = tidegate_calculator::source::MetricType::Utilization;
+        let error = open(&spec, &Parameters::default(), &Endpoints::new()).err().expect("not opened");
+        assert_eq!(error.problems[0].path, "metricType");
+    }
+}
+
+#[test]
+fn unknown_parameters_are_warnings() {
+    for row in ROWS {
+        let spec = row.spec("localhost:1", &[("colourOfTheMoon", "blue")]);
+        let (env, auth) = (BTreeSet::new(), BTreeSet::new());
+        let found = check(&spec, Known::Names(&env), Known::Names(&auth));
+        assert!(found.errors.is_empty() && found.metrics.len() == 1, "{found:?}");
+        assert_eq!(
+            found.warnings.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(),
+            ["metadata.colourOfTheMoon"]
+        );
+        assert!(open(&spec, &Parameters::default(), &Endpoints::new()).is_ok());
+    }
+}
+
+#[test]
+fn each_example_opens_without_a_word_and_without_a_runtime() {
+    for known in trigger_types() {
+        let metadata = known.example_metadata.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
+        let spec = TriggerSpec { kind: known.name.to_owned(), metadata: metadata.collect(), ..TriggerSpec::default() };
+        let found = check(&spec, Known::Nothing, Known::Nothing);
+        assert!(found.errors.is_empty() && found.warnings.is_empty(), "{found:?}");
+        assert!(open(&spec, &Parameters::default(), &Endpoints::new()).is_ok());
+        assert!(known.example.contains(&format!("type: {}", known.name)));
+        for (key, text) in known.example_metadata {
+            let lines = known.example.lines().map(|line| line.trim().replace('"', ""));
+            assert!(lines.into_iter().any(|line| line == format!("{key}: {text}")), "{key} is not in the example");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_says_nothing_is_a_timeout_within_the_deadline() {
+    for row in ROWS {
+        let scaler = row.open(&source(None).await);
+        let begun = Instant::now();
+        let error = scaler.read(Duration::from_millis(200)).await.unwrap_err();
+        assert_eq!(error.kind, ReadErrorKind::Timeout, "{}: {error}", row.name);
+        assert!(begun.elapsed() < DEADLINE / 2);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_unavailable() {
+    for row in ROWS {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = row.open(&closed.to_string()).read(DEADLINE).await.unwrap_err();
+        assert_eq!(error.kind, ReadErrorKind::Unavailable, "{}: {error}", row.name);
+    }
+}
+
+#[tokio::test]
+async fn refused_credentials_are_told_apart() {
+    for row in ROWS {
+        let error = row.outcome(row.refused).await.unwrap_err();
+        assert_eq!(error.kind, ReadErrorKind::Auth, "{}: {error}", row.name);
+    }
+}
+
+#[tokio::test]
+async fn zero_is_a_value_and_no_data_is_not() {
+    for row in ROWS {
+        assert_eq!(row.outcome(row.zero).await, Ok((0, false)), "{}", row.name);
+        assert!(row.outcome(row.no_data).await.is_err(), "{}", row.name);
+    }
+}
+
+#[tokio::test]
+async fn a_read_may_be_dropped_at_any_time() {
+    for row in ROWS {
+        let scaler = row.open(&source(Some(row.zero)).await);
+        for micros in [0, 1, 100, 1000, 3000, 10_000] {
+            let _ = timeout(Duration::from_micros(micros), scaler.read(DEADLINE)).await;
+        }
+        assert!(scaler.read(DEADLINE).await.is_ok(), "{}", row.name);
+    }
+}
+
+#[test]
+fn secrets_stay_out_of_findings() {
+    for known in trigger_types() {
+        let provided = known.parameters.iter().flat_map(|parameter| parameter.names);
+        let auth: BTreeMap<String, Secret> =
+            provided.map(|name| ((*name).to_owned(), Secret::new("hunter2"))).collect();
+        let spec = TriggerSpec { kind: known.name.to_owned(), ..TriggerSpec::default() };
+        let found = check(&spec, Known::Nothing, Known::Values(&auth));
+        assert!(!found.errors.is_empty(), "no parameter can be like that");
+        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+    }
+}
+
+/// The pages in `docs/triggers` are printed from the declarations; `TIDEGATE_UPDATE=1` writes them.
+#[test]
+fn documentation_pages_are_up_to_date() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/triggers");
+    for known in trigger_types() {
+        let (path, page) = (folder.join(format!("{}.md", known.name)), tidegate_scalers::page(known.name).unwrap());
+        if std::env::var("TIDEGATE_UPDATE").as_deref() == Ok("1") {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&path, &page).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(written == page, "docs/triggers/{}.md is out of date; set TIDEGATE_UPDATE=1 to write it", known.name);
+    }
+}
+
+#[test]
+fn every_printed_form_names_every_parameter() {
+    for known in trigger_types() {
+        let (page, text) =
+            (tidegate_scalers::page(known.name).unwrap(), tidegate_scalers::explain(known.name).unwrap());
+        let schema = tidegate_scalers::schema(known.name).unwrap();
+        for name in known.parameters.iter().flat_map(|parameter| parameter.names) {
+            assert!(page.contains(&format!("`{name}`")) && text.contains(name), "{name}");
+        }
+        for (key, _) in known.example_metadata {
+            assert_eq!(schema["properties"][key]["type"], "string");
+        }
+        assert!(tidegate_scalers::table().contains(known.name));
+    }
+    assert!(tidegate_scalers::page("carrier-pigeon").is_none());
+}

@@ -1,0 +1,48 @@
+//! The command line: one file a subcommand.
+
+mod crds;
+mod demo;
+mod explain;
+mod local;
+mod triggers;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Event-driven autoscaling: 0 to N replicas from KEDA's ScaledObjects, with every decision explained.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Scale processes of this machine by ScaledObjects and Deployments in files.
+    Local(local::Arguments),
+    /// Watch workers go from 0 to N and back to 0, with nothing to install.
+    Demo(demo::Arguments),
+    /// Say why an object has the replicas it has.
+    Explain(explain::Arguments),
+    /// Check manifests and name everything that is wrong.
+    Validate(validate::Arguments),
+    /// List and explain trigger types and their parameters.
+    Triggers(triggers::Arguments),
+    /// Print the CustomResourceDefinitions.
+    Crds(crds::Arguments),
+}
+
+/// Runs the subcommand that the command line names.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Local(arguments) => local::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Explain(arguments) => explain::run(arguments),
+        Command::Validate(arguments) => validate::run(arguments),
+        Command::Triggers(arguments) => triggers::run(arguments),
+        Command::Crds(arguments) => crds::run(arguments),
+    }
+}

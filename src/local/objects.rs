@@ -1,0 +1,184 @@
+//! What is kept of every ScaledObject: when it was first seen, and the engine's last entry about it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tidegate_calculator::memory::checkpoint::Checkpoint;
+use tidegate_engine::protocol::Entry;
+use tidegate_engine::subject::ObjectId;
+
+use super::LocalError;
+use super::directory::StateDirectory;
+
+/// The records of all objects.
+#[derive(Debug)]
+pub(super) struct ObjectRecords {
+    state: Arc<StateDirectory>,
+    /// Held while a record is written, so that an older one never lands on a newer one.
+    records: Mutex<BTreeMap<ObjectId, Record>>,
+}
+
+/// The stored form. Only the first time and the checkpoint are read back; the rest is for people.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Record {
+    first_seen: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entry: Option<Stored>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Stored {
+    replicas: u32,
+    desired: u32,
+    min: u32,
+    max: u32,
+    limited_by: String,
+    #[serde(default)]
+    last_change: Option<Changed>,
+    #[serde(default)]
+    active: Option<bool>,
+    #[serde(default)]
+    last_active: Option<Timestamp>,
+    health: String,
+    paused: bool,
+    checkpoint: Checkpoint,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Changed {
+    at: Timestamp,
+    from: u32,
+    to: u32,
+    why: String,
+}
+
+impl ObjectRecords {
+    pub(super) fn new(state: Arc<StateDirectory>) -> Self {
+        Self { state, records: Mutex::default() }
+    }
+
+    /// When an object was first seen: now, if it never was. From then on it is durable.
+    pub(super) fn first_seen(&self, id: &ObjectId) -> Timestamp {
+        let mut records = self.lock();
+        if let Some(record) = records.get(id) {
+            return record.first_seen;
+        }
+        let path = self.state.object(&id.namespace, &id.name);
+        let stored = self.state.read::<Record>(&path).unwrap_or_else(|error: LocalError| {
+            tracing::warn!("{error}; {id} starts anew");
+            None
+        });
+        let is_new = stored.is_none();
+        let record = stored.unwrap_or_else(|| Record { first_seen: Timestamp::now(), entry: None });
+        if is_new && let Err(error) = self.state.write(&path, &record) {
+            tracing::warn!("{} cannot be written: {error}", path.display());
+        }
+        let first_seen = record.first_seen;
+        records.insert(id.clone(), record);
+        first_seen
+    }
+
+    /// The last stored checkpoint; empty if there is none.
+    pub(super) fn checkpoint(&self, id: &ObjectId) -> Checkpoint {
+        let records = self.lock();
+        let entry = records.get(id).and_then(|record| record.entry.as_ref());
+        entry.map(|entry| entry.checkpoint.clone()).unwrap_or_default()
+    }
+
+    /// Stores an entry; it is durable when this returns.
+    pub(super) fn store(&self, id: &ObjectId, entry: &Entry) -> io::Result<()> {
+        self.first_seen(id);
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(id) else { return Ok(()) };
+        record.entry = Some(Stored::from(entry));
+        self.state.write(&self.state.object(&id.namespace, &id.name), record)
+    }
+
+    /// Forgets an object that is gone.
+    pub(super) fn forget(&self, id: &ObjectId) {
+        let mut records = self.lock();
+        records.remove(id);
+        let path = self.state.object(&id.namespace, &id.name);
+        if let Err(error) = self.state.remove(&path) {
+            tracing::warn!("{} cannot be removed: {error}", path.display());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectId, Record>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<&Entry> for Stored {
+    fn from(entry: &Entry) -> Self {
+        let changed = entry.last_change.as_ref();
+        Self {
+            replicas: entry.replicas,
+            desired: entry.desired,
+            min: entry.min,
+            max: entry.max,
+            limited_by: entry.limited_by.reason().to_owned(),
+            last_change: changed.map(|last| Changed { at: last.at, from: last.from, to: last.to, why: last.why.clone() }),
+            active: entry.active,
+            last_active: entry.last_active,
+            health: entry.health.reason().to_owned(),
+            paused: entry.paused,
+            checkpoint: entry.checkpoint.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_calculator::decision::{Health, Limit};
+
+    fn entry(text: &str) -> Entry {
+        Entry {
+            replicas: 3,
+            desired: 3,
+            min: 0,
+            max: 10,
+            limited_by: Limit::Metrics,
+            last_change: None,
+            active: Some(true),
+            last_active: None,
+            health: Health::Good,
+            paused: false,
+            checkpoint: Checkpoint(text.to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_is_stored_outlives_the_process_and_goes_with_the_object() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = ObjectId::new("shop", "orders");
+        let open = || Arc::new(StateDirectory::open(folder.path()).unwrap());
+        let records = ObjectRecords::new(open());
+        let first_seen = records.first_seen(&id);
+        records.store(&id, &entry("{\"v\":1}")).unwrap();
+        drop(records);
+
+        let records = ObjectRecords::new(open());
+        assert_eq!(records.first_seen(&id), first_seen, "cooldowns count from it");
+        assert_eq!(records.checkpoint(&id).0, "{\"v\":1}");
+        records.forget(&id);
+        assert_eq!(records.checkpoint(&id), Checkpoint::default());
+        assert!(records.first_seen(&id) >= first_seen);
+    }
+
+    #[test]
+    fn a_damaged_record_starts_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Arc::new(StateDirectory::open(folder.path()).unwrap());
+        std::fs::write(state.object("shop", "orders"), "{").unwrap();
+        let records = ObjectRecords::new(state);
+        let id = ObjectId::new("shop", "orders");
+        records.first_seen(&id);
+        assert_eq!(records.checkpoint(&id), Checkpoint::default());
+    }
+}

@@ -1,0 +1,421 @@
+//! The metrics: KEDA's names and labels for what KEDA also knows, our own for the rest.
+//!
+//! Nothing is counted on the way: every number is computed from snapshots when somebody scrapes. All names, labels and help
+//! texts stand in one list, `FAMILIES`. What is unknown has no series: a trigger that failed has no value, not a zero.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use tidegate_calculator::observation::Evidence;
+use tidegate_calculator::source::Milli;
+use tidegate_calculator::time::Span;
+use tidegate_engine::snapshot::{Phase, Snapshot};
+
+use super::explanation::seconds;
+use super::triggers;
+
+/// What `/metrics` says about its own form.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The labels of KEDA's metrics about one metric of one trigger.
+const TRIGGER: &[&str] = &["namespace", "metric", "scaledObject", "scaler", "triggerIndex", "type"];
+/// The labels of metrics about one object.
+const OBJECT: &[&str] = &["namespace", "scaledObject"];
+
+/// One metric: the only place where its name stands.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    samples: fn(&Scrape, &mut Samples<'_>) -> fmt::Result,
+}
+
+/// Gauge or counter. The encoder appends `_total` to a counter's name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Gauge,
+    Counter,
+}
+
+/// All metrics, in the order in which they are printed.
+static FAMILIES: &[Family] = &[
+    Family {
+        name: "keda_build_info",
+        help: "The build that runs; always 1",
+        kind: Kind::Gauge,
+        labels: &["version", "git_commit", "goversion", "goos", "goarch"],
+        samples: build_info,
+    },
+    Family {
+        name: "keda_scaler_active",
+        help: "Whether the trigger's source is above its activation threshold; absent while the trigger fails",
+        kind: Kind::Gauge,
+        labels: TRIGGER,
+        samples: |scrape, out| scrape.readings(out, |_, active| f64::from(u8::from(active))),
+    },
+    Family {
+        name: "keda_scaler_metrics_value",
+        help: "The trigger's last value, in units of its source; absent while the trigger fails",
+        kind: Kind::Gauge,
+        labels: TRIGGER,
+        samples: |scrape, out| scrape.readings(out, |value, _| units(value)),
+    },
+    Family {
+        name: "keda_scaler_detail_errors",
+        help: "Reads of the trigger that failed",
+        kind: Kind::Counter,
+        labels: TRIGGER,
+        samples: |scrape, out| scrape.rows.iter().try_for_each(|row| out.put(&row.labels(), whole(row.errors))),
+    },
+    Family {
+        name: "keda_scaled_object_errors",
+        help: "Reads that failed, over all triggers of the object",
+        kind: Kind::Counter,
+        labels: OBJECT,
+        samples: |scrape, out| scrape.objects(out, |object| Some(whole(object.errors.iter().sum()))),
+    },
+    Family {
+        name: "keda_scaled_object_paused",
+        help: "Whether a pause annotation holds the object",
+        kind: Kind::Gauge,
+        labels: OBJECT,
+        samples: |scrape, out| scrape.objects(out, |object| Some(f64::from(u8::from(object.phase == Phase::Paused)))),
+    },
+    Family {
+        name: "keda_trigger_registered_total",
+        help: "Triggers by type",
+        kind: Kind::Gauge,
+        labels: &["type"],
+        samples: trigger_counts,
+    },
+    Family {
+        name: "keda_resource_registered_total",
+        help: "Objects by kind and namespace",
+        kind: Kind::Gauge,
+        labels: &["type", "namespace"],
+        samples: object_counts,
+    },
+    Family {
+        name: "tidegate_replicas",
+        help: "The replicas that the target is asked to have now",
+        kind: Kind::Gauge,
+        labels: OBJECT,
+        samples: |scrape, out| scrape.objects(out, |object| object.seen.map(|seen| f64::from(seen.replicas))),
+    },
+    Family {
+        name: "tidegate_desired_replicas",
+        help: "The replicas that the last decision stands for",
+        kind: Kind::Gauge,
+        labels: OBJECT,
+        samples: |scrape, out| {
+            scrape.objects(out, |object| object.decision.as_ref().map(|(decision, _)| f64::from(decision.desired)))
+        },
+    },
+    Family {
+        name: "tidegate_min_replicas",
+        help: "minReplicaCount",
+        kind: Kind::Gauge,
+        labels: OBJECT,
+        samples: |scrape, out| {
+            scrape.objects(out, |object| object.subject.as_ref().map(|subject| f64::from(subject.policy.min)))
+        },
+    },
+    Family {
+        name: "tidegate_max_replicas",
+        help: "maxReplicaCount",
+        kind: Kind::Gauge,
+        labels: OBJECT,
+        samples: |scrape, out| {
+            scrape.objects(out, |object| object.subject.as_ref().map(|subject| f64::from(subject.policy.max)))
+        },
+    },
+    Family {
+        name: "tidegate_limited_by",
+        help: "What had the last word on the desired replicas, as the label reason; always 1",
+        kind: Kind::Gauge,
+        labels: &["namespace", "scaledObject", "reason"],
+        samples: limits,
+    },
+    Family {
+        name: "tidegate_phase",
+        help: "What the object is doing, as the label phase; always 1",
+        kind: Kind::Gauge,
+        labels: &["namespace", "scaledObject", "phase"],
+        samples: phases,
+    },
+    Family {
+        name: "tidegate_last_good_reading_age_seconds",
+        help: "The time since the trigger last gave a value; absent if it never did",
+        kind: Kind::Gauge,
+        labels: TRIGGER,
+        samples: |scrape, out| {
+            let known = scrape.rows.iter().filter_map(|row| row.good_age.map(|age| (row, age)));
+            known.into_iter().try_for_each(|(row, age)| out.put(&row.labels(), seconds(age)))
+        },
+    },
+    Family {
+        name: "tidegate_decision_lag_seconds",
+        help: "How late the last decision was against the moment it was due",
+        kind: Kind::Gauge,
+        labels: OBJECT,
+        samples: |scrape, out| {
+            scrape.objects(out, |object| object.decision.as_ref().map(|_| seconds(object.decision_lag)))
+        },
+    },
+];
+
+/// All metrics of these objects, in the OpenMetrics text format.
+pub fn render(objects: Vec<Snapshot>) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Scrape::of(objects)));
+    let mut out = String::new();
+    text::encode(&mut out, &registry)?;
+    Ok(out)
+}
+
+/// What one scrape looks at.
+#[derive(Debug)]
+struct Scrape {
+    objects: Vec<Snapshot>,
+    rows: Vec<Row>,
+}
+
+/// One metric of one trigger.
+#[derive(Debug)]
+struct Row {
+    namespace: String,
+    metric: String,
+    object: String,
+    scaler: String,
+    index: String,
+    kind: String,
+    reading: Option<(Milli, bool)>,
+    errors: u64,
+    good_age: Option<Span>,
+}
+
+/// Writes the samples of one family.
+struct Samples<'a> {
+    metric: MetricEncoder<'a>,
+    kind: Kind,
+    labels: &'static [&'static str],
+}
+
+impl Samples<'_> {
+    /// One sample; `values` in the order of the family's labels.
+    fn put(&mut self, values: &[&str], value: f64) -> fmt::Result {
+        let labels: Vec<(&str, &str)> = self.labels.iter().copied().zip(values.iter().copied()).collect();
+        let mut sample = self.metric.encode_family(&labels)?;
+        match self.kind {
+            Kind::Gauge => sample.encode_gauge(&value),
+            Kind::Counter => sample.encode_counter::<NoLabelSet, _, f64>(&value, None),
+        }
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for family in FAMILIES {
+            let metric_type = match family.kind {
+                Kind::Gauge => MetricType::Gauge,
+                Kind::Counter => MetricType::Counter,
+            };
+            let metric = encoder.encode_descriptor(family.name, family.help, None, metric_type)?;
+            (family.samples)(self, &mut Samples { metric, kind: family.kind, labels: family.labels })?;
+        }
+        Ok(())
+    }
+}
+
+impl Scrape {
+    fn of(objects: Vec<Snapshot>) -> Self {
+        let rows = objects.iter().flat_map(Row::of).collect();
+        Self { objects, rows }
+    }
+
+    /// One sample an object, for those of which the number is known.
+    fn objects(&self, out: &mut Samples<'_>, number: impl Fn(&Snapshot) -> Option<f64>) -> fmt::Result {
+        for object in &self.objects {
+            if let Some(number) = number(object) {
+                out.put(&[&object.id.namespace, &object.id.name], number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One sample a metric that has a reading.
+    fn readings(&self, out: &mut Samples<'_>, number: impl Fn(Milli, bool) -> f64) -> fmt::Result {
+        for row in &self.rows {
+            if let Some((value, active)) = row.reading {
+                out.put(&row.labels(), number(value, active))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Row {
+    /// All metrics of all triggers of an object.
+    fn of(object: &Snapshot) -> Vec<Self> {
+        let Some(subject) = &object.subject else {
+            return Vec::new();
+        };
+        let mut rows = Vec::new();
+        for (index, trigger) in subject.triggers.iter().enumerate() {
+            let evidence = object.evidence.get(index);
+            for (position, metric) in triggers::metric_names(&trigger.spec, evidence).into_iter().enumerate() {
+                let reading = match evidence {
+                    Some(Evidence::Good { readings, .. }) => readings.get(position),
+                    _ => None,
+                };
+                rows.push(Self {
+                    namespace: object.id.namespace.to_string(),
+                    metric,
+                    object: object.id.name.to_string(),
+                    scaler: triggers::scaler(&trigger.spec).to_owned(),
+                    index: index.to_string(),
+                    kind: triggers::known_type(&trigger.spec).to_owned(),
+                    reading: reading.map(|(_, reading)| (reading.value.total(), reading.active)),
+                    errors: object.errors.get(index).copied().unwrap_or(0),
+                    good_age: evidence.and_then(Evidence::last_good).map(|at| at.age(object.now.tick)),
+                });
+            }
+        }
+        rows
+    }
+
+    /// The values of [`TRIGGER`].
+    fn labels(&self) -> [&str; 6] {
+        [&self.namespace, &self.metric, &self.object, &self.scaler, &self.index, &self.kind]
+    }
+}
+
+fn build_info(_: &Scrape, out: &mut Samples<'_>) -> fmt::Result {
+    let version = env!("CARGO_PKG_VERSION");
+    let commit = option_env!("TIDEGATE_GIT_COMMIT").unwrap_or("unknown");
+    // KEDA's label is kept so that its dashboards work; it names our compiler, as KEDA's names its own.
+    let compiler = concat!("rust", env!("CARGO_PKG_RUST_VERSION"));
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    out.put(&[version, commit, compiler, std::env::consts::OS, architecture], 1.0)
+}
+
+fn trigger_counts(scrape: &Scrape, out: &mut Samples<'_>) -> fmt::Result {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for trigger in
+        scrape.objects.iter().filter_map(|object| object.subject.as_ref()).flat_map(|subject| &subject.triggers)
+    {
+        *counts.entry(triggers::known_type(&trigger.spec)).or_default() += 1;
+    }
+    counts.into_iter().try_for_each(|(kind, count)| out.put(&[kind], whole(count)))
+}
+
+fn object_counts(scrape: &Scrape, out: &mut Samples<'_>) -> fmt::Result {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for object in &scrape.objects {
+        *counts.entry(&object.id.namespace).or_default() += 1;
+    }
+    counts.into_iter().try_for_each(|(namespace, count)| out.put(&["scaled_object", namespace], whole(count)))
+}
+
+fn limits(scrape: &Scrape, out: &mut Samples<'_>) -> fmt::Result {
+    for object in &scrape.objects {
+        if let Some((decision, _)) = &object.decision {
+            out.put(&[&object.id.namespace, &object.id.name, decision.limited_by.reason()], 1.0)?;
+        }
+    }
+    Ok(())
+}
+
+fn phases(scrape: &Scrape, out: &mut Samples<'_>) -> fmt::Result {
+    let mut each = scrape.objects.iter();
+    each.try_for_each(|object| out.put(&[&object.id.namespace, &object.id.name, object.phase.reason()], 1.0))
+}
+
+/// Units of a source from thousandths.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a metric is a float; beyond 2^53 thousandths the last digits do not matter"
+)]
+fn units(value: Milli) -> f64 {
+    value.0 as f64 / 1000.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn whole(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::snapshot;
+    use super::*;
+    use tidegate_calculator::source::{ReadError, ReadErrorKind};
+
+    fn text(objects: Vec<Snapshot>) -> String {
+        render(objects).unwrap()
+    }
+
+    #[test]
+    fn kedas_names_and_labels_are_printed_exactly() {
+        let text = text(vec![snapshot("orders", 3)]);
+        let six = r#"{namespace="shop",metric="s0-redis-jobs",scaledObject="orders",scaler="redisScaler",triggerIndex="0",type="redis"}"#;
+        let two = r#"{namespace="shop",scaledObject="orders"}"#;
+        for line in [
+            format!("keda_scaler_active{six} 1.0"),
+            format!("keda_scaler_metrics_value{six} 790.0"),
+            format!("keda_scaler_detail_errors_total{six} 0.0"),
+            format!("keda_scaled_object_errors_total{two} 0.0"),
+            format!("keda_scaled_object_paused{two} 0.0"),
+            r#"keda_trigger_registered_total{type="redis"} 1.0"#.to_owned(),
+            r#"keda_resource_registered_total{type="scaled_object",namespace="shop"} 1.0"#.to_owned(),
+            format!("tidegate_replicas{two} 3.0"),
+            format!("tidegate_max_replicas{two} 10.0"),
+            r#"tidegate_limited_by{namespace="shop",scaledObject="orders",reason="Metrics"} 1.0"#.to_owned(),
+            format!("tidegate_last_good_reading_age_seconds{six} 0.4"),
+            format!("tidegate_decision_lag_seconds{two} 0.012"),
+            "# TYPE keda_trigger_registered_total gauge".to_owned(),
+            "# TYPE keda_scaler_detail_errors counter".to_owned(),
+        ] {
+            assert!(text.lines().any(|printed| printed == line), "{line} is missing in\n{text}");
+        }
+        assert!(text.contains("keda_build_info{version=\"") && text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn a_failed_trigger_has_no_value_but_its_errors() {
+        let mut object = snapshot("orders", 3);
+        let error = ReadError::endpoint(ReadErrorKind::Unavailable, "connection refused");
+        object.evidence = vec![Evidence::Failed { error, since: object.now.tick, good: None }];
+        object.errors = vec![4];
+        let text = text(vec![object]);
+        let has = |name: &str| text.lines().any(|line| line.starts_with(&format!("{name}{{")));
+        assert!(!has("keda_scaler_metrics_value") && !has("keda_scaler_active"), "{text}");
+        assert!(!has("tidegate_last_good_reading_age_seconds"), "{text}");
+        assert!(text.contains(r#"metric="s0-redis-jobs",scaledObject="orders",scaler="redisScaler",triggerIndex="0",type="redis"} 4.0"#), "{text}");
+    }
+
+    #[test]
+    fn every_sample_has_all_labels_and_names_are_unique() {
+        let text = text(vec![snapshot("orders", 3), snapshot("mails", 0)]);
+        for family in FAMILIES {
+            let name =
+                if family.kind == Kind::Counter { format!("{}_total", family.name) } else { family.name.to_owned() };
+            let samples: Vec<&str> = text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).collect();
+            assert!(!samples.is_empty(), "{name} has no sample");
+            for sample in samples {
+                assert_eq!(sample.matches("=\"").count(), family.labels.len(), "{sample}");
+            }
+            assert_eq!(FAMILIES.iter().filter(|other| other.name == family.name).count(), 1, "{name}");
+            assert_eq!(text.matches(&format!("# TYPE {} ", family.name)).count(), 1, "{name}");
+        }
+    }
+}

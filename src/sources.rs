@@ -1,0 +1,55 @@
+//! Where the trigger modules meet the engine: triggers are built, read and watched through one shared set of endpoints.
+
+use async_trait::async_trait;
+use tidegate_calculator::source::{
+    ConfigError, Deadline, EndpointId, Parameters, ReadError, Readings, TriggerSpec, Wake,
+};
+use tidegate_engine::ports::Sources;
+use tidegate_scalers::{Endpoints, Scaler, Watch};
+
+/// All trigger types of this build. Triggers of one server with the same credentials share one connection.
+#[derive(Default)]
+pub struct TriggerSources {
+    endpoints: Endpoints,
+}
+
+impl TriggerSources {
+    /// Sources without any connection yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+#[async_trait]
+impl Sources for TriggerSources {
+    type Source = Box<dyn Scaler>;
+    type Watch = Watch;
+
+    fn open(&self, spec: &TriggerSpec, parameters: &Parameters) -> Result<Self::Source, ConfigError> {
+        tidegate_scalers::open(spec, parameters, &self.endpoints)
+    }
+
+    fn endpoint(&self, source: &Self::Source) -> Option<EndpointId> {
+        source.endpoint()
+    }
+
+    async fn read(&self, source: &Self::Source, deadline: Deadline) -> Result<Readings, ReadError> {
+        source.read(deadline).await
+    }
+
+    fn watch(&self, source: &Self::Source, wake: Wake) -> Option<Self::Watch> {
+        source.watch(wake)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_type_is_a_config_error_that_names_it() {
+        let spec = TriggerSpec { kind: "reddis".to_owned(), ..TriggerSpec::default() };
+        let error = TriggerSources::new().open(&spec, &Parameters::default()).err().expect("must not open");
+        assert!(error.to_string().contains("\"reddis\" is not a trigger type"), "{error}");
+    }
+}

@@ -1,0 +1,61 @@
+//! Tells one text of an object from another.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::annotations;
+
+/// `metadata.generation`, which an API server raises with every change of the spec; for files a hash of the spec and of
+/// the annotations that matter, the same on every machine and in every version.
+pub(super) fn generation(object: &Value, all: &BTreeMap<String, String>) -> u64 {
+    let given = object.pointer("/metadata/generation").and_then(Value::as_u64).filter(|given| *given > 0);
+    given.unwrap_or_else(|| {
+        let mut spec = object.get("spec").cloned().unwrap_or_default();
+        spec.sort_all_objects();
+        let mut hash = fnv(BASIS, spec.to_string().as_bytes());
+        for (name, text) in all.iter().filter(|(name, _)| annotations::that_matter(name)) {
+            // No text contains a zero byte, so no two sets of annotations look alike.
+            hash = fnv(hash, format!("\0{name}\0{text}").as_bytes());
+        }
+        hash
+    })
+}
+
+const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// FNV-1a: the standard library's hash may change with its version, and this value is stored.
+fn fnv(basis: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(basis, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(object: &Value, annotation: (&str, &str)) -> u64 {
+        generation(object, &BTreeMap::from([(annotation.0.to_owned(), annotation.1.to_owned())]))
+    }
+
+    #[test]
+    fn the_hash_follows_what_matters_and_nothing_else() {
+        let one = json!({ "spec": { "a": 1, "b": 2 }, "metadata": { "labels": { "x": "y" } } });
+        let same: Value = serde_json::from_str(r#"{"spec": {"b": 2, "a": 1}}"#).unwrap();
+        let other = json!({ "spec": { "a": 1, "b": 3 } });
+        let (note, pause) = (("note", "x"), (tidegate_crds::annotations::PAUSED, "true"));
+        assert_eq!(of(&one, note), of(&same, ("note", "y")));
+        assert_ne!(of(&one, note), of(&other, note));
+        assert_ne!(of(&one, note), of(&one, pause));
+        // Stored by other processes: the value may never change.
+        assert_eq!(of(&one, note), 11_595_573_028_929_527_419);
+    }
+
+    #[test]
+    fn the_generation_of_an_api_server_wins() {
+        let object = json!({ "spec": {}, "metadata": { "generation": 7 } });
+        assert_eq!(generation(&object, &BTreeMap::new()), 7);
+    }
+}

@@ -1,0 +1,92 @@
+//! From the text of a `ScaledObject` to what the engine obeys.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tidegate_calculator::behavior::Behavior;
+use tidegate_calculator::policy::{Policy, Settings};
+use tidegate_engine::subject::{Finding, ObjectId, Subject, TargetRef, Trigger};
+
+use super::annotations::Steering;
+use super::findings::Findings;
+use super::replicas::Bounds;
+use super::surroundings::Surroundings;
+use super::{annotations, behavior, fingerprint, metadata, refused, replicas, schema, target, triggers};
+
+/// What came of a check.
+#[derive(Clone, Debug, Default)]
+pub struct Validated {
+    /// Which object it is; none without a name.
+    pub id: Option<ObjectId>,
+    /// What it wants to scale, even if it is refused; none if it does not say.
+    pub target: Option<TargetRef>,
+    /// When it was created: `metadata.creationTimestamp`, else what the caller gave.
+    pub created: Timestamp,
+    /// The object as the engine obeys it; none if and only if an object-level error is among the findings.
+    pub subject: Option<Box<Subject>>,
+    /// Everything that there is to say about it.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks one `ScaledObject`.
+///
+/// `created` is when the object came to be, for one that does not say so itself: a file has no `creationTimestamp`.
+/// Absent triggers' authentications, targets and Secrets are warnings only, since they may come later.
+pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Settings, created: Timestamp) -> Validated {
+    let mut findings = Findings::default();
+    let spec = value.get("spec").unwrap_or(&Value::Null);
+    schema::check("ScaledObject", value, &mut findings);
+    triggers::hide_secrets(spec, &mut findings);
+    metadata::check_name(value, &mut findings);
+    let all_annotations = metadata::annotations(value);
+    let steering = annotations::read(&all_annotations, &mut findings);
+    let bounds = replicas::read(spec, settings, &mut findings);
+    let behavior = behavior::read(spec, settings, &mut findings);
+    refused::check(spec, &mut findings);
+
+    let id = metadata::id(value);
+    let target = id.as_ref().and_then(|id| target::read(spec, id));
+    let container = target::container(spec);
+    if let Some(target) = &target {
+        target::look(target, container, known, &mut findings);
+    }
+    let triggers = triggers::read(spec, target.as_ref(), container, known, &mut findings);
+
+    let created = metadata::created(value, created);
+    let subject = match (&id, &target) {
+        (Some(id), Some(target)) if !findings.refused => Some(Box::new(Subject {
+            id: id.clone(),
+            generation: fingerprint::generation(value, &all_annotations),
+            created,
+            policy: policy(&bounds, behavior, &steering, &triggers, settings),
+            triggers,
+            target: target.clone(),
+        })),
+        _ => None,
+    };
+    Validated { id, target, created, subject, findings: findings.list }
+}
+
+fn policy(
+    bounds: &Bounds,
+    behavior: Option<Behavior>,
+    steering: &Steering,
+    triggers: &[Trigger],
+    settings: &Settings,
+) -> Policy {
+    Policy {
+        min: bounds.min,
+        max: bounds.max,
+        idle: bounds.idle,
+        polling_interval: bounds.polling_interval,
+        cooldown: bounds.cooldown,
+        initial_cooldown: bounds.initial_cooldown,
+        triggers: triggers.iter().map(triggers::policy).collect(),
+        behavior,
+        pause: steering.pause,
+        paused_scale_in: steering.paused_scale_in,
+        paused_scale_out: steering.paused_scale_out,
+        force_activation: steering.force_activation,
+        consent: steering.consent,
+        settings: *settings,
+    }
+}

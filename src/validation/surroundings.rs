@@ -1,0 +1,81 @@
+//! What a validator may know of an object's surroundings: files, a namespace, or nothing at all.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tidegate_engine::subject::{AuthenticationRef, TargetRef};
+
+/// The answer to a question about the surroundings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight<T> {
+    /// It is there, and this is it.
+    Here(T),
+    /// It is not in the place that was looked at.
+    Absent,
+    /// That place cannot be looked at.
+    Unseen,
+}
+
+/// An object with keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KeysOf {
+    /// A Secret.
+    Secret,
+    /// A `ConfigMap`.
+    ConfigMap,
+}
+
+impl KeysOf {
+    /// The kind's name.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+        }
+    }
+}
+
+/// What is known of the place that an object lives in. An answer must be cheap: it comes from memory.
+pub trait Surroundings {
+    /// Where was looked, as the end of "is not ...": `in these files`.
+    fn place(&self) -> &'static str;
+
+    /// Whether the target is there.
+    fn target(&self, target: &TargetRef) -> Sight<()>;
+
+    /// The names of the environment variables of the target's container (the first if none is named).
+    /// [`Sight::Absent`] means that the target has no such container.
+    fn environment(&self, target: &TargetRef, container: Option<&str>) -> Sight<BTreeSet<String>>;
+
+    /// The `spec` of a `TriggerAuthentication` of this namespace, or of a `ClusterTriggerAuthentication`.
+    fn authentication(&self, namespace: &str, reference: &AuthenticationRef) -> Sight<Value>;
+
+    /// The keys of a Secret or a `ConfigMap`. Without a namespace it is the one where cluster-wide objects keep theirs.
+    fn keys(&self, of: KeysOf, namespace: Option<&str>, name: &str) -> Sight<BTreeSet<String>>;
+}
+
+/// The surroundings of somebody who sees only the object itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nothing;
+
+impl Surroundings for Nothing {
+    fn place(&self) -> &'static str {
+        "visible"
+    }
+
+    fn target(&self, _target: &TargetRef) -> Sight<()> {
+        Sight::Unseen
+    }
+
+    fn environment(&self, _target: &TargetRef, _container: Option<&str>) -> Sight<BTreeSet<String>> {
+        Sight::Unseen
+    }
+
+    fn authentication(&self, _namespace: &str, _reference: &AuthenticationRef) -> Sight<Value> {
+        Sight::Unseen
+    }
+
+    fn keys(&self, _of: KeysOf, _namespace: Option<&str>, _name: &str) -> Sight<BTreeSet<String>> {
+        Sight::Unseen
+    }
+}

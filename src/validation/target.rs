@@ -1,0 +1,38 @@
+//! What an object scales.
+
+use serde_json::Value;
+use tidegate_engine::subject::{ObjectId, TargetRef};
+
+use super::findings::Findings;
+use super::surroundings::{Sight, Surroundings};
+
+/// The target with its defaults (keda-semantics §1.1: empty counts as absent); none without a name.
+pub(super) fn read(spec: &Value, id: &ObjectId) -> Option<TargetRef> {
+    let text = |name: &str| {
+        spec.pointer(&format!("/scaleTargetRef/{name}")).and_then(Value::as_str).filter(|text| !text.is_empty())
+    };
+    Some(TargetRef {
+        namespace: id.namespace.clone(),
+        api_version: text("apiVersion").unwrap_or("apps/v1").into(),
+        kind: text("kind").unwrap_or("Deployment").into(),
+        name: text("name")?.into(),
+    })
+}
+
+/// `scaleTargetRef.envSourceContainerName`.
+pub(super) fn container(spec: &Value) -> Option<&str> {
+    spec.pointer("/scaleTargetRef/envSourceContainerName").and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// Warns of a target, or of its container, that is not where it could be seen.
+pub(super) fn look(target: &TargetRef, container: Option<&str>, known: &dyn Surroundings, findings: &mut Findings) {
+    if known.target(target) == Sight::Absent {
+        let allowed = format!("{} {}/{} is not {}", target.kind, target.namespace, target.name, known.place());
+        findings.warn("scaleTargetRef.name", Some(target.name.to_string()), format!("names nothing: {allowed}"));
+    } else if let Some(name) = container
+        && known.environment(target, container) == Sight::Absent
+    {
+        let allowed = format!("is not a container of {target}");
+        findings.warn("scaleTargetRef.envSourceContainerName", Some(name.to_owned()), allowed);
+    }
+}

@@ -1,0 +1,196 @@
+//! The triggers of an object: its list, and what each scaler says of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+use tidegate_calculator::policy::TriggerPolicy;
+use tidegate_calculator::source::{MetricType, Problem, TriggerSpec};
+use tidegate_engine::subject::{AuthenticationRef, References, Severity, TargetRef, Trigger};
+use tidegate_scalers::Known;
+
+use super::authentication::{self, Provided};
+use super::findings::{Findings, guess, shown};
+use super::surroundings::{Sight, Surroundings};
+use crate::manifests::path;
+
+/// The most triggers of one object: their position is part of the metric's name and one byte in the engine.
+const MOST: usize = 256;
+/// What a metric type may be called.
+const METRIC_TYPES: [(&str, MetricType); 3] = [
+    ("AverageValue", MetricType::AverageValue),
+    ("Value", MetricType::Value),
+    ("Utilization", MetricType::Utilization),
+];
+/// Triggers on what pods use: never active, and never an error for scaling to zero.
+const RESOURCE_LIKE: [&str; 2] = ["cpu", "memory"];
+
+/// Reads the triggers and says everything that is wrong with them. Only of use when no object-level error was found.
+pub(super) fn read(
+    spec: &Value,
+    target: Option<&TargetRef>,
+    container: Option<&str>,
+    known: &dyn Surroundings,
+    findings: &mut Findings,
+) -> Vec<Trigger> {
+    let entries = spec.get("triggers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if entries.len() > MOST {
+        findings.refuse("triggers", None, format!("has {} entries; at most {MOST} are allowed", entries.len()));
+    }
+    duplicate_names(entries, findings);
+    let environment = target.map_or(Sight::Unseen, |target| known.environment(target, container));
+    let mut triggers = Vec::new();
+    for (index, entry) in entries.iter().take(MOST).enumerate() {
+        let Some(fields) = entry.as_object() else { continue };
+        let here = path::item("triggers", index);
+        let trigger = read_spec(fields, u8::try_from(index).unwrap_or(u8::MAX), &here, findings);
+        let authentication = reference(fields, &here, findings);
+        let provided = match (&authentication, target) {
+            (Some(reference), Some(target)) => look(reference, target, &here, known, findings),
+            (None, _) => Provided::Names(BTreeSet::new()),
+            _ => Provided::Unknown,
+        };
+        if !trigger.kind.is_empty() {
+            check(&trigger, &environment, &provided, &here, findings);
+        }
+        if let Some(target) = target {
+            let container = container.map(Into::into);
+            let references = References { target: target.clone(), container, authentication };
+            triggers.push(Trigger { spec: trigger, references });
+        }
+    }
+    triggers
+}
+
+/// What a decision needs to know of a trigger.
+pub(super) fn policy(trigger: &Trigger) -> TriggerPolicy {
+    TriggerPolicy {
+        kind: trigger.spec.kind.clone(),
+        name: trigger.spec.name.clone(),
+        resource_like: RESOURCE_LIKE.contains(&trigger.spec.kind.as_str()),
+    }
+}
+
+/// Takes values of metadata out of the findings about structure, but for those that the trigger's type declares as no
+/// secret: a password without quotes may be a number.
+pub(super) fn hide_secrets(spec: &Value, findings: &mut Findings) {
+    for finding in &mut findings.list {
+        let Some((entry, rest)) = finding.problem.path.split_once("].metadata") else { continue };
+        let index = entry.strip_prefix("triggers[").and_then(|index| index.parse::<usize>().ok());
+        let kind = index.and_then(|index| spec.pointer(&format!("/triggers/{index}/type"))).and_then(Value::as_str);
+        let declared = kind.and_then(tidegate_scalers::trigger_type).and_then(|kind| {
+            let key = rest.strip_prefix('.')?;
+            let name = key.strip_suffix("FromEnv").unwrap_or(key);
+            kind.parameters.iter().find(|parameter| parameter.names.contains(&name))
+        });
+        if declared.is_none_or(|parameter| parameter.secret) {
+            finding.problem.value = None;
+        }
+    }
+}
+
+fn duplicate_names(entries: &[Value], findings: &mut Findings) {
+    let mut seen = BTreeMap::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let Some(name) = entry.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else { continue };
+        if let Some(first) = seen.insert(name, index) {
+            let place = path::child(&path::item("triggers", index), "name");
+            findings.refuse(place, Some(shown(&name.into())), format!("is the name of triggers[{first}] already"));
+        }
+    }
+}
+
+fn read_spec(fields: &Map<String, Value>, index: u8, here: &str, findings: &mut Findings) -> TriggerSpec {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let metadata = fields.get("metadata").and_then(Value::as_object);
+    TriggerSpec {
+        kind: text("type").unwrap_or_default().to_owned(),
+        index,
+        name: text("name").map(str::to_owned),
+        metadata: metadata.into_iter().flatten().filter_map(parameter).collect(),
+        metric_type: metric_type(text("metricType"), here, findings),
+    }
+}
+
+/// A value that should be a text was named before; it is judged here as the text that was meant.
+fn parameter((key, value): (&String, &Value)) -> Option<(String, String)> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(_) | Value::Bool(_) => value.to_string(),
+        _ => return None,
+    };
+    Some((key.clone(), text))
+}
+
+/// KEDA leaves a wrong one to the API server, which refuses its `HorizontalPodAutoscaler` and so the whole object.
+fn metric_type(text: Option<&str>, here: &str, findings: &mut Findings) -> MetricType {
+    let Some(text) = text else { return MetricType::default() };
+    if let Some((_, metric_type)) = METRIC_TYPES.iter().find(|(name, _)| *name == text) {
+        return *metric_type;
+    }
+    let guess = guess(text, METRIC_TYPES.map(|(name, _)| name));
+    let place = path::child(here, "metricType");
+    findings.refuse(place, Some(shown(&text.into())), format!("is not one of AverageValue, Value{guess}"));
+    MetricType::default()
+}
+
+fn reference(fields: &Map<String, Value>, here: &str, findings: &mut Findings) -> Option<AuthenticationRef> {
+    let reference = fields.get("authenticationRef")?.as_object()?;
+    let name = reference.get("name")?.as_str()?;
+    if name.is_empty() {
+        findings.warn(
+            format!("{here}.authenticationRef.name"),
+            Some(String::new()),
+            "is empty: no authentication is used",
+        );
+        return None;
+    }
+    let cluster = reference.get("kind").and_then(Value::as_str) == Some("ClusterTriggerAuthentication");
+    Some(AuthenticationRef { cluster, name: name.into() })
+}
+
+/// What the trigger's authentication provides. That it is absent is only warned of: it may stand elsewhere.
+fn look(
+    reference: &AuthenticationRef,
+    target: &TargetRef,
+    here: &str,
+    known: &dyn Surroundings,
+    findings: &mut Findings,
+) -> Provided {
+    match known.authentication(&target.namespace, reference) {
+        Sight::Here(spec) => authentication::provided(&spec),
+        Sight::Unseen => Provided::Unknown,
+        Sight::Absent => {
+            let kind = if reference.cluster { "ClusterTriggerAuthentication" } else { "TriggerAuthentication" };
+            let allowed = format!("names nothing: no such {kind} is {}", known.place());
+            findings.warn(format!("{here}.authenticationRef.name"), Some(reference.name.to_string()), allowed);
+            Provided::Unknown
+        }
+    }
+}
+
+/// Lets the scaler judge, and puts its paths below the trigger.
+fn check(
+    trigger: &TriggerSpec,
+    environment: &Sight<BTreeSet<String>>,
+    provided: &Provided,
+    here: &str,
+    findings: &mut Findings,
+) {
+    let env = match environment {
+        Sight::Here(names) => Known::Names(names),
+        Sight::Absent | Sight::Unseen => Known::Nothing,
+    };
+    let auth = match provided {
+        Provided::Names(names) => Known::Names(names),
+        Provided::Unknown => Known::Nothing,
+    };
+    let below = |problem: Problem| Problem { path: format!("{here}.{}", problem.path), ..problem };
+    let checked = tidegate_scalers::check(trigger, env, auth);
+    let repeated = |warning: &Problem| checked.errors.contains(warning);
+    for problem in checked.errors.iter().cloned() {
+        findings.say(Severity::Error, below(problem));
+    }
+    for problem in checked.warnings.iter().filter(|warning| !repeated(warning)).cloned() {
+        findings.say(Severity::Warning, below(problem));
+    }
+}

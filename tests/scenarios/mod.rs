@@ -1,0 +1,27 @@
+//! What must hold of the whole.
+
+mod bad_input;
+mod burst;
+mod commands;
+mod demo;
+mod local;
+mod restart;
+mod trouble;
+
+use libtest_mimic::Trial;
+
+/// All scenarios, the longest first, so that the whole takes little longer than the longest one.
+pub(crate) fn all() -> Vec<Trial> {
+    [
+        trouble::trials(),
+        burst::trials(),
+        restart::trials(),
+        demo::trials(),
+        local::trials(),
+        bad_input::trials(),
+        commands::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
