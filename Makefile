@@ -15,7 +15,7 @@ help: ## print these targets
 # The demo needs a compiler and nothing else: no Redis, no cargo-deny. A debug build starts soonest, and speed is not what it shows.
 demo: ## watch workers go 0 -> N -> 0; needs no server
 	@tools/install compiler
-	@$(CARGO) run $(LOCKED) --quiet --bin tidegate -- demo $(ARGS)
+	@$(CARGO) run $(LOCKED) --bin tidegate -- demo $(ARGS)
 
 test: ## all tests, with a real Redis and the demo itself
 	@tools/install compiler redis

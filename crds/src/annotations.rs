@@ -37,9 +37,7 @@ pub const POLICIES: &str = "tidegate.dev/policies";
 /// assert!(!switch(None, PAUSED));
 /// ```
 pub fn switch(annotations: Option<&BTreeMap<String, String>>, name: &str) -> bool {
-    annotations
-        .and_then(|all| all.get(name))
-        .is_some_and(|value| go_bool(value).unwrap_or(true))
+    annotations.and_then(|all| all.get(name)).is_some_and(|value| go_bool(value).unwrap_or(true))
 }
 
 /// Reads a boolean as Go's `strconv.ParseBool` does; none if `text` is not one of its twelve spellings.

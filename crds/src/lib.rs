@@ -13,10 +13,7 @@
 //! constants ([`scaled_object::FALLBACK_BEHAVIORS`] and so on).
 #![forbid(unsafe_code)]
 // The lint takes the parts of several `printcolumn(..)` for one attribute written twice.
-#![expect(
-    clippy::duplicated_attributes,
-    reason = "every printer column has a name, a type and a path"
-)]
+#![expect(clippy::duplicated_attributes, reason = "every printer column has a name, a type and a path")]
 
 pub mod annotations;
 pub mod printer;

@@ -17,13 +17,8 @@ pub const DEFAULT_COOLDOWN_PERIOD: i32 = 300;
 /// The most replicas if `spec.maxReplicaCount` is absent.
 pub const DEFAULT_MAX_REPLICA_COUNT: i32 = 100;
 /// What `spec.fallback.behavior` may say; absent means the first.
-pub const FALLBACK_BEHAVIORS: &[&str] = &[
-    "static",
-    "currentReplicas",
-    "currentReplicasIfHigher",
-    "currentReplicasIfLower",
-    "scalingModifiers",
-];
+pub const FALLBACK_BEHAVIORS: &[&str] =
+    &["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower", "scalingModifiers"];
 /// What `spec.advanced.scalingModifiers.metricType` may say; absent means the first.
 pub const MODIFIER_METRIC_TYPES: &[&str] = &["AverageValue", "Value"];
 
@@ -43,32 +38,16 @@ pub const MODIFIER_METRIC_TYPES: &[&str] = &["AverageValue", "Value"];
     printcolumn(name = "ScaleTargetName", type_ = "string", json_path = ".spec.scaleTargetRef.name"),
     printcolumn(name = "Min", type_ = "integer", json_path = ".spec.minReplicaCount"),
     printcolumn(name = "Max", type_ = "integer", json_path = ".spec.maxReplicaCount"),
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
-    ),
-    printcolumn(
-        name = "Active",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Active")].status"#
-    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#),
+    printcolumn(name = "Active", type_ = "string", json_path = r#".status.conditions[?(@.type=="Active")].status"#),
     printcolumn(
         name = "Fallback",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Fallback")].status"#
     ),
-    printcolumn(
-        name = "Paused",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Paused")].status"#
-    ),
+    printcolumn(name = "Paused", type_ = "string", json_path = r#".status.conditions[?(@.type=="Paused")].status"#),
     printcolumn(name = "Triggers", type_ = "string", json_path = ".status.triggersTypes"),
-    printcolumn(
-        name = "Authentications",
-        type_ = "string",
-        json_path = ".status.authenticationsTypes"
-    ),
+    printcolumn(name = "Authentications", type_ = "string", json_path = ".status.authenticationsTypes"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]

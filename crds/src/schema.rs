@@ -85,9 +85,7 @@ impl Schema {
     }
 
     fn of(mut definition: Value) -> Result<Self, PrintError> {
-        Ok(Self {
-            root: Value::Object(std::mem::take(root(&mut definition)?)),
-        })
+        Ok(Self { root: Value::Object(std::mem::take(root(&mut definition)?)) })
     }
 
     /// Does to `object` what an API server does before it looks: a field that is null counts as absent, and defaults of
@@ -125,9 +123,7 @@ fn complete(schema: &Value, value: &mut Value) {
 
 /// The schema of the field `name`, if the definition has one for it.
 fn inner<'a>(schema: &'a Value, name: &str) -> Option<&'a Value> {
-    schema["properties"]
-        .get(name)
-        .or_else(|| schema.get("additionalProperties"))
+    schema["properties"].get(name).or_else(|| schema.get("additionalProperties"))
 }
 
 fn check(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>) {
@@ -143,14 +139,7 @@ fn check(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>) 
             }
         }
         Value::String(text) => {
-            check_length(
-                schema,
-                text.chars().count(),
-                ["minLength", "maxLength"],
-                path,
-                value,
-                found,
-            );
+            check_length(schema, text.chars().count(), ["minLength", "maxLength"], path, value, found);
             if schema["enum"].as_array().is_some_and(|values| !values.contains(value)) {
                 found.push(violation(path, Some(value), allowed(schema), Problem::Unsupported));
             }
@@ -161,12 +150,7 @@ fn check(schema: &Value, value: &Value, path: &str, found: &mut Vec<Violation>) 
 }
 
 fn check_fields(schema: &Value, fields: &Map<String, Value>, path: &str, found: &mut Vec<Violation>) {
-    for name in schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         if fields.get(name).is_none_or(Value::is_null) {
             let allowed = allowed(&schema["properties"][name]);
             found.push(violation(&join(path, name), None, allowed, Problem::Required));
@@ -178,12 +162,7 @@ fn check_fields(schema: &Value, fields: &Map<String, Value>, path: &str, found: 
         match inner(schema, name) {
             Some(inner) => check(inner, value, &join(path, name), found),
             None if open => {}
-            None => found.push(violation(
-                &join(path, name),
-                Some(value),
-                known(schema),
-                Problem::Unknown,
-            )),
+            None => found.push(violation(&join(path, name), Some(value), known(schema), Problem::Unknown)),
         }
     }
 }
@@ -212,11 +191,7 @@ fn check_number(schema: &Value, value: &Value, path: &str, found: &mut Vec<Viola
         (bounded("minimum") && number < min) || (bounded("maximum") && number > max)
     });
     if outside {
-        let allowed = if bits {
-            format!("a whole number from {min} to {max}")
-        } else {
-            allowed(schema)
-        };
+        let allowed = if bits { format!("a whole number from {min} to {max}") } else { allowed(schema) };
         found.push(violation(path, Some(value), allowed, Problem::Range));
     }
 }
@@ -243,10 +218,7 @@ fn allowed(schema: &Value) -> String {
         return "a whole number or a text".to_owned();
     }
     if let Some(values) = schema["enum"].as_array() {
-        return format!(
-            "one of {}",
-            values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        );
+        return format!("one of {}", values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     }
     let (base, bounds) = match schema["type"].as_str() {
         Some("string") if schema["minLength"] == 1 => ("a text that is not empty", None),
@@ -268,17 +240,8 @@ fn allowed(schema: &Value) -> String {
 
 /// The names of the fields that there are.
 fn known(schema: &Value) -> String {
-    let names: Vec<_> = schema["properties"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    if names.is_empty() {
-        "no fields".to_owned()
-    } else {
-        format!("the fields {}", names.join(", "))
-    }
+    let names: Vec<_> = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    if names.is_empty() { "no fields".to_owned() } else { format!("the fields {}", names.join(", ")) }
 }
 
 fn violation(path: &str, value: Option<&Value>, allowed: String, problem: Problem) -> Violation {
@@ -289,12 +252,7 @@ fn violation(path: &str, value: Option<&Value>, allowed: String, problem: Proble
             None => text,
         }
     });
-    Violation {
-        path: path.to_owned(),
-        value,
-        allowed,
-        problem,
-    }
+    Violation { path: path.to_owned(), value, allowed, problem }
 }
 
 fn join(path: &str, name: &str) -> String {

@@ -36,18 +36,8 @@ pub const VAULT_SECRET_TYPES: &[&str] = &["", "secretV2", "secret", "pki"];
     printcolumn(name = "Secret", type_ = "string", json_path = ".spec.secretTargetRef[*].name"),
     printcolumn(name = "Env", type_ = "string", json_path = ".spec.env[*].name"),
     printcolumn(name = "VaultAddress", type_ = "string", json_path = ".spec.hashiCorpVault.address"),
-    printcolumn(
-        name = "ScaledObjects",
-        type_ = "string",
-        priority = 1,
-        json_path = ".status.scaledobjects"
-    ),
-    printcolumn(
-        name = "ScaledJobs",
-        type_ = "string",
-        priority = 1,
-        json_path = ".status.scaledjobs"
-    )
+    printcolumn(name = "ScaledObjects", type_ = "string", priority = 1, json_path = ".status.scaledobjects"),
+    printcolumn(name = "ScaledJobs", type_ = "string", priority = 1, json_path = ".status.scaledjobs")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct TriggerAuthenticationSpec {
@@ -103,18 +93,8 @@ pub struct TriggerAuthenticationSpec {
     printcolumn(name = "Env", type_ = "string", json_path = ".spec.env[*].name"),
     printcolumn(name = "FilePath", type_ = "string", json_path = ".spec.filePath"),
     printcolumn(name = "VaultAddress", type_ = "string", json_path = ".spec.hashiCorpVault.address"),
-    printcolumn(
-        name = "ScaledObjects",
-        type_ = "string",
-        priority = 1,
-        json_path = ".status.scaledobjects"
-    ),
-    printcolumn(
-        name = "ScaledJobs",
-        type_ = "string",
-        priority = 1,
-        json_path = ".status.scaledjobs"
-    )
+    printcolumn(name = "ScaledObjects", type_ = "string", priority = 1, json_path = ".status.scaledobjects"),
+    printcolumn(name = "ScaledJobs", type_ = "string", priority = 1, json_path = ".status.scaledjobs")
 )]
 #[serde(transparent)]
 pub struct ClusterTriggerAuthenticationSpec(pub TriggerAuthenticationSpec);

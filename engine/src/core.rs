@@ -10,7 +10,7 @@ use tidegate_calculator::time::{Now, Tick};
 use crate::gate::Gate;
 use crate::object::{Object, Pass};
 use crate::protocol::{Change, Command, Event, Input, QueryId, Tenure, Ticket};
-use crate::subject::{Finding, ObjectId, Subject, TargetRef};
+use crate::subject::{ObjectId, Subject, TargetRef};
 
 /// Reads in flight at one endpoint: more than any batch takes, few enough that a hung server holds little.
 const READS_PER_ENDPOINT: usize = 512;
@@ -171,7 +171,11 @@ impl Engine {
         match change {
             Change::Set(subject, checkpoint) => self.set(now, subject, checkpoint, out),
             Change::Gone(id) => self.gone(now, &id, out),
-            Change::Refused(id, target, findings) => self.refuse(now, &id, &target, findings, out),
+            Change::Refused(id, target, findings, checkpoint) => {
+                let slot = self.slot_of(&id, &target, checkpoint, now);
+                let ticket = self.next_ticket(slot);
+                self.at(slot, now, out, |object, cx| object.refuse(findings, ticket, cx));
+            }
             Change::ParametersChanged(id) => {
                 if let Some(ticket) = self.ticket(&id) {
                     self.with(ticket, now, out, Object::parameters_changed);
@@ -188,16 +192,10 @@ impl Engine {
     }
 
     fn set(&mut self, now: Now, subject: Box<Subject>, checkpoint: Checkpoint, out: &mut Vec<Command>) {
-        let slot = self.slot_of(&subject.id, &subject.target, checkpoint, now);
-        self.move_target(slot, &subject.target, now);
+        let slot = self.slot_of(&subject.id, &subject.target, checkpoint.clone(), now);
+        self.move_target(slot, &subject.target, checkpoint, now);
         let ticket = self.next_ticket(slot);
         self.at(slot, now, out, |object, cx| object.set(subject, ticket, cx));
-    }
-
-    fn refuse(&mut self, now: Now, id: &ObjectId, target: &TargetRef, findings: Vec<Finding>, out: &mut Vec<Command>) {
-        let slot = self.slot_of(id, target, Checkpoint::default(), now);
-        let ticket = self.next_ticket(slot);
-        self.at(slot, now, out, |object, cx| object.refuse(findings, ticket, cx));
     }
 
     fn gone(&mut self, now: Now, id: &ObjectId, out: &mut Vec<Command>) {
@@ -227,8 +225,8 @@ impl Engine {
         slot
     }
 
-    /// An object that now scales something else knows nothing about it yet.
-    fn move_target(&mut self, slot: u32, target: &TargetRef, now: Now) {
+    /// An object that now scales something else knows nothing about it yet: what was loaded is about the old target.
+    fn move_target(&mut self, slot: u32, target: &TargetRef, checkpoint: Checkpoint, now: Now) {
         let Some(object) = self.objects.get_mut(slot as usize) else {
             return;
         };
@@ -236,7 +234,7 @@ impl Engine {
             return;
         }
         let old = std::mem::replace(&mut object.target, target.clone());
-        object.retarget(now.tick);
+        object.retarget(checkpoint, now.tick);
         self.forget_target(&old, slot);
         self.targets.entry(target.clone()).or_default().push(slot);
     }

@@ -66,8 +66,9 @@ impl Object {
     }
 
     /// The object scales something else from now on: what was known of the old target says nothing about the new one.
-    pub(crate) fn retarget(&mut self, now: Tick) {
-        self.memory = Loaded::Waiting(Checkpoint::default());
+    pub(crate) fn retarget(&mut self, checkpoint: Checkpoint, now: Tick) {
+        let loaded = matches!(self.memory, Loaded::Ready(_));
+        self.memory = Loaded::Waiting(if loaded { Checkpoint::default() } else { checkpoint });
         self.seen = None;
         self.refresh = Refresh::first(now);
         self.echo = None;
@@ -88,7 +89,6 @@ impl Object {
     pub(crate) fn is_settled(&self) -> bool {
         let unwritten = matches!(self.writing, Writing::Queued(_) | Writing::Running { .. });
         let unstored = self.record.running.is_some() || self.record.queued || self.record.dirty;
-        let loaded = matches!(self.memory, Loaded::Ready(_));
-        !(unwritten || unstored && loaded)
+        !unwritten && !unstored
     }
 }

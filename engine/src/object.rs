@@ -160,8 +160,17 @@ pub(crate) struct Record {
     /// Not before this moment, after this many failures in a row.
     pub(crate) retry: Option<Tick>,
     pub(crate) failures: u32,
-    /// What was last shown: activity, health, pause.
-    pub(crate) shown: Option<(bool, Health, bool)>,
+    pub(crate) shown: Option<Shown>,
+}
+
+/// What people see of a decision; it is stored when it flips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) active: bool,
+    pub(crate) health: Health,
+    pub(crate) paused: bool,
+    /// One bit a trigger: whether it is active. Triggers beyond the 64th show no activity of their own.
+    pub(crate) triggers: u64,
 }
 
 /// What people were told last, so that they are told once a flip.

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use tidegate_calculator::decide::decide;
 use tidegate_calculator::decision::{Decision, Effects};
 use tidegate_calculator::explain;
-use tidegate_calculator::memory::Memory;
 use tidegate_calculator::observation::{Evidence, Observation};
 use tidegate_calculator::policy::Pause;
 use tidegate_calculator::time::{Now, Span, Tick};
 
 use crate::core::Context;
-use crate::object::{Last, Loaded, Object, Pass, Refresh, Standing, Write, Writing};
+use crate::object::{Last, Loaded, Object, Pass, Refresh, Shown, Standing, Write, Writing};
 use crate::phase;
 use crate::protocol::Event;
 use crate::subject::Subject;
@@ -142,19 +141,19 @@ impl Object {
     /// What people see of a decision is stored and told when it flips.
     fn show(&mut self, decision: &Decision, cx: &mut Context<'_>) {
         let paused = self.subject.as_ref().is_some_and(|subject| subject.policy.pause != Pause::No);
-        let (active, health) = match self.record.shown {
+        let (active, health, triggers) = match self.record.shown {
             // A pause looks at no trigger, so it says nothing about them.
-            Some((active, health, _)) if paused => (active, health),
-            _ => (decision.active, decision.health),
+            Some(shown) if paused => (shown.active, shown.health, shown.triggers),
+            _ => (decision.active, decision.health, activity(&self.evidence)),
         };
-        let shown = Some((active, health, paused));
-        if shown == self.record.shown {
+        let shown = Shown { active, health, paused, triggers };
+        if Some(shown) == self.record.shown {
             return;
         }
-        if self.record.shown.map_or(paused, |(.., before)| before != paused) {
+        if self.record.shown.map_or(paused, |before| before.paused != paused) {
             cx.announce(&self.id, Event::Paused(paused));
         }
-        self.record.shown = shown;
+        self.record.shown = Some(shown);
         self.record.dirty = true;
     }
 
@@ -163,6 +162,7 @@ impl Object {
         self.drop_reads(cx);
         self.pass = None;
         self.standing = Standing::Quarantined(panic);
+        self.record.dirty = true;
     }
 
     /// When to begin the next pass: on the grid, or earlier if time alone will change the decision before.
@@ -202,12 +202,14 @@ impl Object {
     }
 }
 
-/// The memory, once it is loaded.
-pub(crate) fn memory(loaded: &Loaded) -> Option<&Memory> {
-    match loaded {
-        Loaded::Ready(memory) => Some(memory),
-        Loaded::Waiting(_) => None,
-    }
+/// One bit a trigger: whether any of its metrics is active.
+fn activity(evidence: &[Evidence]) -> u64 {
+    let is_active = |evidence: &Evidence| match evidence {
+        Evidence::Good { readings, .. } => readings.iter().any(|(_, reading)| reading.active),
+        Evidence::Failed { .. } | Evidence::Unread => false,
+    };
+    let bits = evidence.iter().take(64).enumerate().filter(|(_, evidence)| is_active(evidence));
+    bits.fold(0, |bits, (index, _)| bits | 1 << index)
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {

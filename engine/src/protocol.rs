@@ -9,7 +9,7 @@ use tidegate_calculator::observation::TargetState;
 use tidegate_calculator::source::{EndpointId, ReadError, Readings};
 use tidegate_calculator::time::Span;
 
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Phase, Snapshot};
 use crate::subject::{Finding, ObjectId, Subject, TargetRef};
 
 /// Names one object of the engine for as long as its spec stays the same; an answer to an older epoch is dropped.
@@ -54,8 +54,9 @@ pub enum Change {
     Set(Box<Subject>, Checkpoint),
     /// An object is gone; its target keeps its replicas.
     Gone(ObjectId),
-    /// An object cannot be obeyed: it keeps its replicas and its memory, and nothing is decided until it is mended.
-    Refused(ObjectId, TargetRef, Vec<Finding>),
+    /// An object cannot be obeyed: it keeps its replicas and its memory, and nothing is decided until it is mended. The checkpoint
+    /// counts as in [`Change::Set`].
+    Refused(ObjectId, TargetRef, Vec<Finding>, Checkpoint),
     /// A Secret, a ConfigMap or an environment that triggers of this object use has changed.
     ParametersChanged(ObjectId),
     /// A target's watch saw it, or saw that it is gone.
@@ -124,28 +125,28 @@ pub enum Tenure {
 /// What is stored of an object, in one merged write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Replicas after our last write, or as last seen.
-    pub replicas: u32,
-    /// What the last decision stood for.
-    pub desired: u32,
-    /// The lowest count of the policy.
-    pub min: u32,
-    /// The highest count of the policy.
-    pub max: u32,
-    /// What had the last word.
-    pub limited_by: Limit,
-    /// Our last change, if there was one.
+    /// What the object is doing.
+    pub phase: Phase,
+    /// Replicas after our last write, or as last seen; none if the target was never seen.
+    pub replicas: Option<u32>,
+    /// What the last decision stood for; none before the first.
+    pub desired: Option<u32>,
+    /// The lowest and the highest count of the policy; none if no text was ever accepted.
+    pub bounds: Option<(u32, u32)>,
+    /// What had the last word; none before the first decision.
+    pub limited_by: Option<Limit>,
+    /// Our last change, if there was one since the start.
     pub last_change: Option<LastChange>,
-    /// KEDA's Active condition; unknown before the first decision.
+    /// KEDA's Active condition; none before the first decision.
     pub active: Option<bool>,
     /// KEDA's `lastActiveTime`.
     pub last_active: Option<Timestamp>,
-    /// KEDA's Ready condition.
-    pub health: Health,
-    /// Whether the object is paused.
-    pub paused: bool,
-    /// The memory.
-    pub checkpoint: Checkpoint,
+    /// How the triggers are, for KEDA's Ready condition; none before the first decision.
+    pub health: Option<Health>,
+    /// Which triggers are active, in their order (KEDA's `triggersActivity`).
+    pub triggers: Vec<bool>,
+    /// The memory; none if it was never loaded: then what is stored stays.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// Our last change of a target.
@@ -157,7 +158,7 @@ pub struct LastChange {
     pub from: u32,
     /// The count after.
     pub to: u32,
-    /// One line that says why, without live numbers beyond the two counts.
+    /// One line that says why, with the numbers of that moment.
     pub why: String,
 }
 

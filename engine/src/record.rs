@@ -1,13 +1,10 @@
 //! Storing what must survive us: after a write and after a flip, in one merged write an object, and never without a reason.
 
-use tidegate_calculator::decision::{Health, Limit};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
-use tidegate_calculator::policy::Pause;
 use tidegate_calculator::time::{Now, Span};
 
 use crate::core::{Context, WriteKind};
 use crate::object::{Loaded, Object, Writing};
-use crate::pass::memory;
 use crate::protocol::{Command, Entry, JournalError};
 
 /// How long a store may take.
@@ -21,7 +18,7 @@ impl Object {
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) {
         let record = &self.record;
         let waits = record.queued || record.running.is_some() || record.retry.is_some_and(|at| at > cx.tick());
-        if !record.dirty || waits || self.writing != Writing::Idle || memory(&self.memory).is_none() {
+        if !record.dirty || waits || self.writing != Writing::Idle {
             return;
         }
         self.record.queued = true;
@@ -32,10 +29,10 @@ impl Object {
 
     /// Stores now that there is room.
     pub(crate) fn run_queued_store(&mut self, cx: &mut Context<'_>) {
-        let entry = self.entry(cx.now);
-        let (true, Some(entry)) = (std::mem::take(&mut self.record.queued), entry) else {
+        if !std::mem::take(&mut self.record.queued) {
             return cx.leave_write();
-        };
+        }
+        let entry = self.entry(cx.now);
         let call = self.call();
         self.record.dirty = false;
         self.record.stale = false;
@@ -83,25 +80,31 @@ impl Object {
         self.record.queued = false;
     }
 
-    fn entry(&self, now: Now) -> Option<Entry> {
-        let (Some(subject), Loaded::Ready(memory)) = (&self.subject, &self.memory) else {
-            return None;
+    fn entry(&self, now: Now) -> Entry {
+        let memory = match &self.memory {
+            Loaded::Ready(memory) => Some(memory),
+            Loaded::Waiting(_) => None,
         };
-        let policy = &subject.policy;
-        let replicas = self.target_seen().map(|seen| seen.state.replicas).or(memory.replicas).unwrap_or(0);
         let decision = self.last.as_ref().map(|last| &*last.decision);
-        Some(Entry {
-            replicas,
-            desired: decision.map_or(replicas, |decision| decision.desired),
-            min: policy.min,
-            max: policy.max,
-            limited_by: decision.map_or(Limit::Metrics, |decision| decision.limited_by),
+        let shown = self.record.shown;
+        let is_active =
+            |index: usize| shown.is_some_and(|shown| shown.triggers.checked_shr(bits(index)).unwrap_or(0) & 1 == 1);
+        Entry {
+            phase: self.phase(),
+            replicas: self.target_seen().map(|seen| seen.state.replicas).or(memory.and_then(|memory| memory.replicas)),
+            desired: decision.map(|decision| decision.desired),
+            bounds: self.subject.as_ref().map(|subject| (subject.policy.min, subject.policy.max)),
+            limited_by: decision.map(|decision| decision.limited_by),
             last_change: self.last_change.clone(),
-            active: self.record.shown.map(|(active, ..)| active),
+            active: shown.map(|shown| shown.active),
             last_active: self.last_active(now),
-            health: self.record.shown.map_or(Health::Good, |(_, health, _)| health),
-            paused: policy.pause != Pause::No,
-            checkpoint: Checkpoint::of(memory, now),
-        })
+            health: shown.map(|shown| shown.health),
+            triggers: (0..self.triggers.len()).map(is_active).collect(),
+            checkpoint: memory.map(|memory| Checkpoint::of(memory, now)),
+        }
     }
+}
+
+fn bits(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }

@@ -82,6 +82,7 @@ impl Object {
             self.next_pass = self.next_pass.min(cx.tick());
         }
         if std::mem::take(&mut self.told.target_failed) {
+            self.record.dirty = true;
             cx.announce(&self.id, Event::TargetFound);
         }
         self.seen = Some(Ok(seen.clone()));
@@ -125,6 +126,7 @@ impl Object {
     /// The target cannot be read: told once; looked for again with every pass.
     fn lost(&mut self, error: TargetError, cx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.told.target_failed, true) {
+            self.record.dirty = true;
             cx.announce(&self.id, Event::TargetFailed(error.clone()));
         }
         if matches!(self.writing, Writing::Conflicted(_) | Writing::Queued(_)) {

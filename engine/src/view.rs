@@ -26,7 +26,8 @@ impl Object {
         }
     }
 
-    fn phase(&self) -> Phase {
+    /// What the object is doing.
+    pub(crate) fn phase(&self) -> Phase {
         match &self.standing {
             Standing::Refused(findings) => return Phase::Refused(findings.clone()),
             Standing::Quarantined(why) => return Phase::Quarantined(why.clone()),

@@ -218,7 +218,7 @@ async fn it_scales_answers_and_stores_before_it_ends() {
     handle.drain().await;
     running.await.unwrap();
     let last = shared.with(|memory| memory.entries.last().cloned()).unwrap();
-    assert_eq!((last.1.replicas, last.1.active), (8, Some(true)));
+    assert_eq!((last.1.replicas, last.1.active), (Some(8), Some(true)));
     assert!(shared.with(|memory| memory.entries.len()) > before);
     assert!(handle.ask(None).await.is_none(), "it has ended");
 }

@@ -19,6 +19,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::local::files::FINDINGS;
 use crate::local::{Ending, Local, LocalError, Options, Output, start};
 use crate::server;
 
@@ -233,7 +234,7 @@ where
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         write!(writer, "{} ", jiff::Zoned::now().strftime("%H:%M:%S"))?;
         let level = *event.metadata().level();
-        if level == Level::ERROR || level == Level::WARN {
+        if level <= Level::WARN && event.metadata().target() != FINDINGS {
             let (word, colour) = if level == Level::ERROR { ("error", 31) } else { ("warning", 33) };
             if writer.has_ansi_escapes() {
                 write!(writer, "\u{1b}[{colour}m{word}\u{1b}[0m ")?;

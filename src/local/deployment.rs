@@ -19,7 +19,7 @@ use super::Machine;
 use super::ports::not_found;
 use super::process::{self, Exit};
 use super::replicas::{Phase, Replica, free_index, victim};
-use super::workload::{Workload, target};
+use super::workload::{MOST, Workload, target};
 pub(super) use record::Record;
 
 /// What a Deployment's task is told.
@@ -120,6 +120,11 @@ impl Deployment {
             }
             Some(_) => {}
         }
+        let revision = |workload: &Option<Box<Workload>>| workload.as_ref().map(|workload| workload.revision);
+        if self.told && self.workload.is_some() && workload.is_some() && revision(&self.workload) != revision(&workload)
+        {
+            tracing::info!("{} has a new template; its processes are replaced one by one", self.id);
+        }
         self.record.declared = workload.as_ref().and_then(|workload| workload.declared);
         self.workload = workload;
         self.told = true;
@@ -145,6 +150,11 @@ impl Deployment {
     async fn apply(&mut self, replicas: u32, version: &Version) -> Result<Version, ApplyError> {
         if self.workload.is_none() || self.stopping.is_some() {
             return Err(ApplyError::Refused(format!("Deployment {} does not run here any more", self.id)));
+        }
+        if replicas > MOST {
+            return Err(ApplyError::Refused(format!(
+                "{replicas} replicas are more than the {MOST} processes allowed here"
+            )));
         }
         if *version != self.record.version() {
             return Err(ApplyError::Conflict);
@@ -223,7 +233,8 @@ impl Deployment {
         }
         let steady = |replica: &Replica| matches!(replica.phase, Phase::Running { .. }) && replica.is_ready(now);
         if self.replicas.iter().filter(|replica| replica.kept).all(steady) {
-            let next = self.replicas.iter_mut().filter(|replica| outdated(replica)).min_by_key(|replica| replica.number);
+            let next =
+                self.replicas.iter_mut().filter(|replica| outdated(replica)).min_by_key(|replica| replica.number);
             if let Some(replica) = next {
                 replica.end(replica.grace, now);
             }
@@ -273,7 +284,7 @@ impl Deployment {
         let Some(position) = self.replicas.iter().position(|replica| replica.number == number) else { return };
         let name = format!("{}/{}", self.id.namespace, self.name(self.replicas[position].index));
         let replica = &mut self.replicas[position];
-        if exit.killed {
+        if exit.killed && self.stopping != Some(Ending::Kill) {
             tracing::warn!("{name} did not end in time and was killed");
         }
         self.dirty = true;
@@ -298,11 +309,8 @@ impl Deployment {
         let now = Instant::now();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let ready = self.replicas.iter().filter(|replica| replica.is_ready(now)).count();
-        let state = TargetState {
-            replicas: self.record.replicas,
-            existing: count(self.kept()),
-            ready: Some(count(ready)),
-        };
+        let state =
+            TargetState { replicas: self.record.replicas, existing: count(self.kept()), ready: Some(count(ready)) };
         Ok(Seen { state, version: self.record.version() })
     }
 

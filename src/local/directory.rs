@@ -28,12 +28,21 @@ impl StateDirectory {
             DirBuilder::new().recursive(true).mode(0o700).create(root.join(part)).map_err(failed)?;
         }
         let path = root.join("lock");
-        let mut lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
         if let Err(error) = lock.try_lock() {
             let mut holder = String::new();
             let _ = lock.read_to_string(&mut holder);
             return Err(match error {
-                fs::TryLockError::WouldBlock => LocalError::Locked { path: root.to_owned(), holder: holder.trim().to_owned() },
+                fs::TryLockError::WouldBlock => {
+                    LocalError::Locked { path: root.to_owned(), holder: holder.trim().to_owned() }
+                }
                 fs::TryLockError::Error(error) => failed(error),
             });
         }
@@ -65,14 +74,14 @@ impl StateDirectory {
         for entry in fs::read_dir(&folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             if path.extension().is_some_and(|ending| ending == "json") {
-                records.extend(self.read(&path)?);
+                records.extend(Self::read(&path)?);
             }
         }
         Ok(records)
     }
 
     /// Reads a record; none if there is none.
-    pub(super) fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, LocalError> {
+    pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, LocalError> {
         let failed = |message: String| LocalError::State { path: path.to_owned(), message };
         match fs::read(path) {
             Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| failed(error.to_string())),
@@ -95,7 +104,7 @@ impl StateDirectory {
     }
 
     /// Removes a record; it is well if there is none.
-    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn remove(path: &Path) -> io::Result<()> {
         match fs::remove_file(path) {
             Ok(()) => sync_folder(path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -117,13 +126,17 @@ fn file_name(namespace: &str, name: &str) -> String {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => encoded.push(char::from(byte)),
                 b'.' if !encoded.is_empty() => encoded.push('.'),
-                _ => encoded.push_str(&format!("%{byte:02x}")),
+                _ => encoded.extend(['%', hex(byte >> 4), hex(byte & 15)]),
             }
         }
         encoded.truncate(120);
         encoded
     };
     format!("{}_{}", encode(namespace), encode(name))
+}
+
+fn hex(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).unwrap_or('0')
 }
 
 #[cfg(test)]
@@ -146,14 +159,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDirectory::open(folder.path()).unwrap();
         let path = state.object("shop", "orders");
-        assert_eq!(state.read::<u32>(&path).unwrap(), None);
+        assert_eq!(StateDirectory::read::<u32>(&path).unwrap(), None);
         state.write(&path, &1_u32).unwrap();
         state.write(&path, &2_u32).unwrap();
-        assert_eq!(state.read::<u32>(&path).unwrap(), Some(2));
+        assert_eq!(StateDirectory::read::<u32>(&path).unwrap(), Some(2));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing temporary is left");
-        state.remove(&path).unwrap();
-        state.remove(&path).unwrap();
-        assert_eq!(state.read::<u32>(&path).unwrap(), None);
+        StateDirectory::remove(&path).unwrap();
+        StateDirectory::remove(&path).unwrap();
+        assert_eq!(StateDirectory::read::<u32>(&path).unwrap(), None);
     }
 
     #[test]
@@ -168,7 +181,7 @@ mod tests {
         let state = StateDirectory::open(folder.path()).unwrap();
         let path = state.deployment("shop", "orders");
         fs::write(&path, "{").unwrap();
-        let error = state.read::<u32>(&path).unwrap_err().to_string();
+        let error = StateDirectory::read::<u32>(&path).unwrap_err().to_string();
         assert!(error.contains("shop_orders.json"), "{error}");
     }
 }

@@ -68,7 +68,7 @@ impl Waiting {
         let change = if let Some(change) = self.changes.pop_front() {
             named = match &change {
                 Change::Set(subject, _) => Some(subject.target.clone()),
-                Change::Refused(_, target, _) => Some(target.clone()),
+                Change::Refused(_, target, ..) => Some(target.clone()),
                 _ => None,
             };
             change
@@ -111,6 +111,7 @@ impl Objects for Inbox {
 mod tests {
     use super::*;
     use crate::local::workload::target;
+    use tidegate_calculator::memory::checkpoint::Checkpoint;
     use tidegate_calculator::observation::TargetState;
     use tidegate_engine::protocol::Version;
 
@@ -118,18 +119,20 @@ mod tests {
         ObjectId::new("shop", "orders")
     }
 
-    fn seen(replicas: u32) -> Result<Seen, TargetError> {
+    fn seen(replicas: u32) -> Seen {
         let state = TargetState { replicas, ..TargetState::default() };
-        Ok(Seen { state, version: Version::default() })
+        Seen { state, version: Version::default() }
     }
 
     fn refused() -> Change {
-        Change::Refused(orders(), target(&orders()), Vec::new())
+        Change::Refused(orders(), target(&orders()), Vec::new(), Checkpoint::default())
     }
 
     async fn told(feed: &Arc<Feed>) -> String {
         match Inbox(feed.clone()).next().await {
-            Some(Change::Target(_, word)) => word.map_or_else(|error| error.to_string(), |seen| seen.state.replicas.to_string()),
+            Some(Change::Target(_, word)) => {
+                word.map_or_else(|error| error.to_string(), |seen| seen.state.replicas.to_string())
+            }
             Some(Change::Refused(..)) => "refused".to_owned(),
             Some(Change::Gone(_)) => "gone".to_owned(),
             Some(Change::ParametersChanged(_)) => "parameters".to_owned(),
@@ -140,12 +143,12 @@ mod tests {
     #[tokio::test]
     async fn a_target_follows_its_object_and_only_its_last_word_is_told() {
         let feed = Arc::new(Feed::default());
-        feed.target(target(&orders()), seen(1));
-        feed.target(target(&orders()), seen(2));
+        feed.target(target(&orders()), Ok(seen(1)));
+        feed.target(target(&orders()), Ok(seen(2)));
         feed.push(refused());
         assert_eq!([told(&feed).await, told(&feed).await], ["refused", "2"]);
-        feed.target(target(&orders()), seen(2));
-        feed.target(target(&orders()), seen(3));
+        feed.target(target(&orders()), Ok(seen(2)));
+        feed.target(target(&orders()), Ok(seen(3)));
         assert_eq!(told(&feed).await, "3");
     }
 

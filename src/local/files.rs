@@ -17,14 +17,17 @@ use tidegate_engine::subject::{ObjectId, Severity};
 
 use self::changes::Told;
 use self::fingerprint::{Fingerprint, fingerprint};
+use super::Machine;
 use super::deployment::{Message, Record};
 use super::fleet::Fleet;
 use super::inventory::Inventory;
 use super::objects::ObjectRecords;
 use super::workload::{Workload, target};
-use super::Machine;
 use crate::manifests::{self, Document, Loaded};
 use crate::validation::{self, Report};
+
+/// The log target of lines about the files: they say themselves how bad it is, behind the place.
+pub(crate) const FINDINGS: &str = "tidegate::findings";
 
 /// The files and what has been told of them.
 pub(super) struct Files {
@@ -98,7 +101,9 @@ impl Files {
         let created = jiff::Timestamp::now();
         let reports = validation::documents(&inventory.documents, &known, &self.settings, created);
         let mut lines = broken_lines(&inventory);
-        lines.extend(inventory.documents.iter().zip(&reports).flat_map(|(document, report)| finding_lines(document, report)));
+        lines.extend(
+            inventory.documents.iter().zip(&reports).flat_map(|(document, report)| finding_lines(document, report)),
+        );
         self.set_deployments(&inventory, &mut lines).await;
         self.set_objects(&inventory, &reports);
         self.say(lines);
@@ -121,7 +126,10 @@ impl Files {
         for document in inventory.documents.iter().filter(|document| is_deployment(document, inventory)) {
             let id = ObjectId::new(document.namespace(), document.name());
             here.insert(id.clone());
-            match Workload::read(document) {
+            let workload = Workload::read(document);
+            let left_out = workload.iter().flat_map(Workload::left_out);
+            lines.extend(left_out.map(|finding| (finding.severity, line(document, &finding))));
+            match workload {
                 Ok(workload) if self.workloads.get(&id) == Some(&workload) => {
                     self.fleet.tell(&id, Message::Retry).await;
                 }
@@ -133,7 +141,9 @@ impl Files {
                     lines.insert((finding.severity, line(document, &finding)));
                     if !self.workloads.contains_key(&id) {
                         let why = format!("Deployment {id} cannot run here: {}", finding.problem);
-                        self.machine.feed.target(target(&id), Err(tidegate_engine::protocol::TargetError::Unavailable(why)));
+                        self.machine
+                            .feed
+                            .target(target(&id), Err(tidegate_engine::protocol::TargetError::Unavailable(why)));
                     }
                 }
             }
@@ -156,7 +166,9 @@ impl Files {
                 let record = self.orphans.remove(&id);
                 self.fleet.run(&id, record, None).await;
             } else {
-                tracing::warn!("Deployment {id} is in no file that can be read; its processes are left alone until all can be");
+                tracing::warn!(
+                    "Deployment {id} is in no file that can be read; its processes are left alone until all can be"
+                );
             }
         }
     }
@@ -164,9 +176,9 @@ impl Files {
     fn say(&mut self, lines: BTreeSet<(Severity, String)>) {
         for (severity, line) in lines.difference(&self.lines) {
             match severity {
-                Severity::Info => tracing::info!("{line}"),
-                Severity::Warning => tracing::warn!("{line}"),
-                Severity::Error => tracing::error!("{line}"),
+                Severity::Info => tracing::info!(target: FINDINGS, "{line}"),
+                Severity::Warning => tracing::warn!(target: FINDINGS, "{line}"),
+                Severity::Error => tracing::error!(target: FINDINGS, "{line}"),
             }
         }
         for (severity, line) in self.lines.difference(&lines).filter(|(severity, _)| *severity == Severity::Error) {

@@ -77,6 +77,9 @@ impl Logs {
     pub(super) async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK).await;
+            if self.lock().is_empty() {
+                continue;
+            }
             let logs = self.clone();
             // A terminal that does not take our output must hold up nothing else.
             let _ = tokio::task::spawn_blocking(move || logs.round()).await;
@@ -93,7 +96,9 @@ impl Logs {
                 tail.round(&path, self.full, &mut lines);
             }
             if let Some(print) = &self.print {
-                lines.iter().for_each(|line| print(line));
+                for line in &lines {
+                    print(line);
+                }
             }
             let mut tails = self.lock();
             let length = fs::metadata(&path).map_or(0, |data| data.len());

@@ -12,7 +12,7 @@
 mod deployment;
 mod directory;
 mod feed;
-mod files;
+pub(crate) mod files;
 mod fleet;
 mod identity;
 mod inventory;
@@ -168,10 +168,9 @@ fn absolute(path: &Path) -> PathBuf {
 /// If the state directory cannot be used or belongs to another process, or if a path leads nowhere. Whatever is wrong
 /// within the files costs only what is wrong.
 pub async fn start(options: Options) -> Result<Local, LocalError> {
-    let mut paths = Vec::new();
     for path in &options.paths {
-        let whole = path.canonicalize();
-        paths.push(whole.map_err(|error| LocalError::Path { path: path.clone(), message: error.to_string() })?);
+        let found = path.metadata();
+        found.map_err(|error| LocalError::Path { path: path.clone(), message: error.to_string() })?;
     }
     let state = Arc::new(StateDirectory::open(&options.state)?);
     let orphans = state.deployments()?;
@@ -188,7 +187,7 @@ pub async fn start(options: Options) -> Result<Local, LocalError> {
     let deployments = Arc::new(Deployments::default());
     let fleet = Arc::new(Fleet::new(machine.clone(), deployments.clone()));
     let namespace = options.cluster_namespace;
-    let files = Files::new(paths, machine.clone(), fleet.clone(), records.clone(), namespace.clone(), orphans);
+    let files = Files::new(options.paths, machine.clone(), fleet.clone(), records.clone(), namespace.clone(), orphans);
     let world = World {
         objects: Inbox(machine.feed.clone()),
         sources: Arc::new(TriggerSources::new()),

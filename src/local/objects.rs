@@ -29,22 +29,20 @@ struct Record {
     entry: Option<Stored>,
 }
 
+/// Absent fields are not known yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
 struct Stored {
-    replicas: u32,
-    desired: u32,
-    min: u32,
-    max: u32,
-    limited_by: String,
-    #[serde(default)]
+    phase: String,
+    replicas: Option<u32>,
+    desired: Option<u32>,
+    bounds: Option<(u32, u32)>,
+    limited_by: Option<String>,
     last_change: Option<Changed>,
-    #[serde(default)]
     active: Option<bool>,
-    #[serde(default)]
     last_active: Option<Timestamp>,
-    health: String,
-    paused: bool,
+    health: Option<String>,
     checkpoint: Checkpoint,
 }
 
@@ -68,7 +66,7 @@ impl ObjectRecords {
             return record.first_seen;
         }
         let path = self.state.object(&id.namespace, &id.name);
-        let stored = self.state.read::<Record>(&path).unwrap_or_else(|error: LocalError| {
+        let stored = StateDirectory::read::<Record>(&path).unwrap_or_else(|error: LocalError| {
             tracing::warn!("{error}; {id} starts anew");
             None
         });
@@ -94,7 +92,7 @@ impl ObjectRecords {
         self.first_seen(id);
         let mut records = self.lock();
         let Some(record) = records.get_mut(id) else { return Ok(()) };
-        record.entry = Some(Stored::from(entry));
+        record.entry = Some(Stored::new(entry, record.entry.as_ref()));
         self.state.write(&self.state.object(&id.namespace, &id.name), record)
     }
 
@@ -103,7 +101,7 @@ impl ObjectRecords {
         let mut records = self.lock();
         records.remove(id);
         let path = self.state.object(&id.namespace, &id.name);
-        if let Err(error) = self.state.remove(&path) {
+        if let Err(error) = StateDirectory::remove(&path) {
             tracing::warn!("{} cannot be removed: {error}", path.display());
         }
     }
@@ -113,21 +111,27 @@ impl ObjectRecords {
     }
 }
 
-impl From<&Entry> for Stored {
-    fn from(entry: &Entry) -> Self {
+impl Stored {
+    /// The stored form of an entry. An entry without a memory leaves the stored one as it is.
+    fn new(entry: &Entry, before: Option<&Stored>) -> Self {
+        let kept = || before.map(|before| before.checkpoint.clone()).unwrap_or_default();
         let changed = entry.last_change.as_ref();
         Self {
+            phase: entry.phase.reason().to_owned(),
             replicas: entry.replicas,
             desired: entry.desired,
-            min: entry.min,
-            max: entry.max,
-            limited_by: entry.limited_by.reason().to_owned(),
-            last_change: changed.map(|last| Changed { at: last.at, from: last.from, to: last.to, why: last.why.clone() }),
+            bounds: entry.bounds,
+            limited_by: entry.limited_by.map(|limit| limit.reason().to_owned()),
+            last_change: changed.map(|last| Changed {
+                at: last.at,
+                from: last.from,
+                to: last.to,
+                why: last.why.clone(),
+            }),
             active: entry.active,
             last_active: entry.last_active,
-            health: entry.health.reason().to_owned(),
-            paused: entry.paused,
-            checkpoint: entry.checkpoint.clone(),
+            health: entry.health.map(|health| health.reason().to_owned()),
+            checkpoint: entry.checkpoint.clone().unwrap_or_else(kept),
         }
     }
 }
@@ -136,20 +140,21 @@ impl From<&Entry> for Stored {
 mod tests {
     use super::*;
     use tidegate_calculator::decision::{Health, Limit};
+    use tidegate_engine::snapshot::Phase;
 
     fn entry(text: &str) -> Entry {
         Entry {
-            replicas: 3,
-            desired: 3,
-            min: 0,
-            max: 10,
-            limited_by: Limit::Metrics,
+            phase: Phase::Running,
+            replicas: Some(3),
+            desired: Some(3),
+            bounds: Some((0, 10)),
+            limited_by: Some(Limit::Metrics),
             last_change: None,
             active: Some(true),
             last_active: None,
-            health: Health::Good,
-            paused: false,
-            checkpoint: Checkpoint(text.to_owned()),
+            health: Some(Health::Good),
+            triggers: vec![true],
+            checkpoint: Some(Checkpoint(text.to_owned())),
         }
     }
 
@@ -166,6 +171,8 @@ mod tests {
         let records = ObjectRecords::new(open());
         assert_eq!(records.first_seen(&id), first_seen, "cooldowns count from it");
         assert_eq!(records.checkpoint(&id).0, "{\"v\":1}");
+        records.store(&id, &Entry { checkpoint: None, ..entry("") }).unwrap();
+        assert_eq!(records.checkpoint(&id).0, "{\"v\":1}", "an entry without a memory keeps the stored one");
         records.forget(&id);
         assert_eq!(records.checkpoint(&id), Checkpoint::default());
         assert!(records.first_seen(&id) >= first_seen);

@@ -136,7 +136,9 @@ fn describe(event: &Event) -> String {
         Event::Scaled(change) => format!("{} -> {}: {}", change.from, change.to, change.why),
         Event::Activated { from, to } => format!("left {from} for {to}"),
         Event::Deactivated { from, to } => format!("went from {from} to {to}"),
-        Event::TriggerFailed { trigger, error } => format!("triggers[{trigger}]: {} ({})", error.message, error.reason()),
+        Event::TriggerFailed { trigger, error } => {
+            format!("triggers[{trigger}]: {} ({})", error.message, error.reason())
+        }
         Event::TriggerRecovered { trigger } => format!("triggers[{trigger}] gives readings again"),
         Event::Refused(findings) => {
             let findings: Vec<String> = findings.iter().map(|finding| finding.problem.to_string()).collect();
@@ -148,7 +150,9 @@ fn describe(event: &Event) -> String {
         Event::ForeignChange { from, to } => format!("somebody else changed the replicas from {from} to {to}"),
         Event::Paused(true) => "an annotation pauses it".to_owned(),
         Event::Paused(false) => "it is scaled again".to_owned(),
-        Event::Quarantined(why) => format!("deciding about it failed, and it is left alone until its text changes: {why}"),
+        Event::Quarantined(why) => {
+            format!("deciding about it failed, and it is left alone until its text changes: {why}")
+        }
         Event::CheckpointLost(why) => format!("its memory starts anew, and nothing is lowered for one window: {why}"),
     }
 }

@@ -212,13 +212,18 @@ mod tests {
         let mut started = shell("exit 3");
         let (number, exit) = started.exits.recv().await.unwrap();
         assert_eq!((number, exit.describe().as_str(), exit.killed), (7, "exited with code 3", false));
-        assert_eq!(Identity::of(started.running.identity.pid).filter(|now| *now == started.running.identity), None, "it was reaped");
+        assert_eq!(
+            Identity::of(started.running.identity.pid).filter(|now| *now == started.running.identity),
+            None,
+            "it was reaped"
+        );
     }
 
     #[tokio::test]
     async fn the_whole_group_gets_the_signal_and_may_finish_its_work() {
         // The leader dies at once; its child finishes what it does, and only then the replica is gone.
-        let mut started = shell("(trap 'sleep 0.3; echo finished; exit' TERM; echo ready; while :; do sleep 0.05; done) & wait");
+        let mut started =
+            shell("(trap 'sleep 0.3; echo finished; exit' TERM; echo ready; while :; do sleep 0.05; done) & wait");
         says(&started, "ready").await;
         started.running.end(Duration::from_secs(30));
         let (_, exit) = started.exits.recv().await.unwrap();
@@ -240,7 +245,7 @@ mod tests {
     async fn a_second_wish_hurries_the_end() {
         let mut started = shell("trap '' TERM; echo ready; while :; do sleep 0.05; done");
         says(&started, "ready").await;
-        started.running.end(Duration::from_secs(600));
+        started.running.end(Duration::from_mins(10));
         started.running.end(Duration::ZERO);
         assert!(started.exits.recv().await.unwrap().1.killed);
     }

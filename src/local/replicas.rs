@@ -9,9 +9,9 @@ use super::process::Running;
 /// The first wait before a crashed process is started again; it doubles with every crash.
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest wait: the kubelet's.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 /// A process that ran this long is taken to be well again.
-const WELL: Duration = Duration::from_secs(600);
+const WELL: Duration = Duration::from_mins(10);
 
 /// One replica: a name that a process runs under, again and again if it has to.
 #[derive(Debug)]
@@ -132,7 +132,14 @@ pub(super) fn victim(replicas: &[Replica], now: Instant) -> Option<usize> {
 
 /// The lowest number that no replica has, ending ones included: two processes never write to one log.
 pub(super) fn free_index(replicas: &[Replica]) -> u32 {
-    (0..).find(|index| replicas.iter().all(|replica| replica.index != *index)).unwrap_or(u32::MAX)
+    let mut taken: Vec<u32> = replicas.iter().map(|replica| replica.index).collect();
+    taken.sort_unstable();
+    // The first number that differs from its place is the first one that is free.
+    (0..).zip(&taken).find(|(place, index)| place != *index).map_or_else(|| after(&taken), |(place, _)| place)
+}
+
+fn after(taken: &[u32]) -> u32 {
+    taken.last().map_or(0, |last| last + 1)
 }
 
 #[cfg(test)]
@@ -148,11 +155,15 @@ mod tests {
     #[tokio::test]
     async fn the_youngest_goes_first_and_the_lowest_name_is_used_again() {
         let now = Instant::now();
-        let mut replicas: Vec<Replica> = [(0, 5), (2, 9), (3, 7)].map(|(index, number)| Replica::new(index, number)).into();
+        let mut replicas: Vec<Replica> =
+            [(0, 5), (2, 9), (3, 7)].map(|(index, number)| Replica::new(index, number)).into();
         assert_eq!(victim(&replicas, now), Some(1));
         replicas[1].kept = false;
         assert_eq!(victim(&replicas, now), Some(2));
         assert_eq!(free_index(&replicas), 1);
+        replicas[2].index = 1;
+        assert_eq!(free_index(&replicas), 3);
+        assert_eq!(free_index(&[]), 0);
         assert_eq!(victim(&[], now), None);
     }
 }

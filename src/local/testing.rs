@@ -19,7 +19,7 @@ use crate::manifests::parse;
 
 /// Waits until something is true; a minute is far more than anything here takes.
 pub(super) async fn eventually(mut condition: impl FnMut() -> bool) {
-    let end = tokio::time::Instant::now() + Duration::from_secs(60);
+    let end = tokio::time::Instant::now() + Duration::from_mins(1);
     while !condition() {
         assert!(tokio::time::Instant::now() < end, "it did not become true");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -71,7 +71,8 @@ impl Run {
 
     /// Runs a text of the Deployment, from the record that an earlier run left.
     pub(super) async fn deploy(&self, workload: Workload) {
-        let record = self.machine.state.deployments::<Record>().unwrap().into_iter().find(|record| record.id() == orders());
+        let record =
+            self.machine.state.deployments::<Record>().unwrap().into_iter().find(|record| record.id() == orders());
         self.fleet.run(&orders(), record, Some(workload)).await;
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_calculator::source::{Problem, Secret};
@@ -13,6 +13,9 @@ use tidegate_engine::subject::{Finding, ObjectId, Severity, TargetRef};
 use super::process::Launch;
 use crate::manifests::Document;
 use crate::resolution::{Fields, Lookup, container, environment, expand};
+
+/// The most replicas of one Deployment: a slip of the finger must not take the machine down.
+pub(super) const MOST: u32 = 1000;
 
 /// The variable that marks a replica's process; with it an unrecorded process is found again.
 pub(super) const MARK: &str = "TIDEGATE_INSTANCE";
@@ -69,6 +72,10 @@ impl Workload {
         let spec = document.value.get("spec").unwrap_or(&Value::Null);
         let Spec { replicas, min_ready_seconds, template } =
             Spec::deserialize(spec).map_err(|error| finding("spec", None, &format!("cannot be read: {error}")))?;
+        if let Some(replicas) = replicas.filter(|replicas| *replicas > MOST) {
+            let allowed = format!("is more than the {MOST} processes that one Deployment may have here");
+            return Err(finding("replicas", Some(replicas.to_string()), &allowed));
+        }
         let template = template.unwrap_or_default();
         let Some(first) = template.spec.as_ref().and_then(|pod| pod.containers.first()) else {
             return Err(finding("template.spec.containers", None, "is missing; the first container is what runs"));
@@ -85,19 +92,63 @@ impl Workload {
             min_ready: Duration::from_secs(min_ready_seconds.unwrap_or(0).into()),
             grace: grace.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0))),
             template,
-            directory: document.file.parent().unwrap_or(Path::new(".")).to_owned(),
+            directory: std::path::absolute(&document.file)
+                .ok()
+                .and_then(|file| file.parent().map(Path::to_owned))
+                .unwrap_or_default(),
         })
+    }
+
+    /// What of its text a local process does not have.
+    pub(super) fn left_out(&self) -> Vec<Finding> {
+        let Some(pod) = &self.template.spec else { return Vec::new() };
+        let others =
+            pod.containers.iter().enumerate().skip(1).map(|(index, other)| (format!("containers[{index}]"), other));
+        let before = pod.init_containers.iter().flatten().enumerate();
+        let before = before.map(|(index, other)| (format!("initContainers[{index}]"), other));
+        let not_run = others.chain(before).map(|(path, other)| {
+            let path = format!("template.spec.{path}");
+            let name = Some(other.name.clone());
+            Finding {
+                severity: Severity::Warning,
+                ..finding(&path, name, "does not run here; only the first container does")
+            }
+        });
+        let fields = |first: &Container| {
+            [
+                ("volumeMounts", first.volume_mounts.is_some()),
+                ("lifecycle", first.lifecycle.is_some()),
+                ("readinessProbe", first.readiness_probe.is_some()),
+                ("livenessProbe", first.liveness_probe.is_some()),
+                ("startupProbe", first.startup_probe.is_some()),
+            ]
+        };
+        let unused = pod.containers.iter().take(1).flat_map(fields).filter(|(_, used)| *used).map(|(field, _)| {
+            let path = format!("template.spec.containers[0].{field}");
+            Finding { severity: Severity::Info, ..finding(&path, None, "has no effect on a process of this machine") }
+        });
+        not_run.chain(unused).collect()
     }
 
     /// What starts one replica's process.
     ///
     /// # Errors
     /// A text that says what is absent.
-    pub(super) fn launch(&self, replica: &str, mark: &str, log: PathBuf, lookup: &dyn Lookup) -> Result<Launch, String> {
+    pub(super) fn launch(
+        &self,
+        replica: &str,
+        mark: &str,
+        log: PathBuf,
+        lookup: &dyn Lookup,
+    ) -> Result<Launch, String> {
         let named = |name: &str, value: &str| (name.to_owned(), Secret::new(value));
         let ours = PASSED_ON.iter().filter_map(|name| Some(named(name, &std::env::var(name).ok()?)));
         let mut env: BTreeMap<String, Secret> = ours.collect();
-        env.extend([named("HOSTNAME", replica), named("POD_NAME", replica), named("POD_NAMESPACE", &self.id.namespace)]);
+        env.extend([
+            named("HOSTNAME", replica),
+            named("POD_NAME", replica),
+            named("POD_NAMESPACE", &self.id.namespace),
+        ]);
         let fields = self.fields(replica);
         let declared = environment(&self.template, None, &self.id.namespace, lookup, &fields);
         let declared = declared.map_err(|error| error.message)?;
@@ -139,7 +190,10 @@ impl Workload {
 }
 
 fn finding(path: &str, value: Option<String>, allowed: &str) -> Finding {
-    Finding { problem: Problem { path: path.to_owned(), value, allowed: allowed.to_owned() }, severity: Severity::Error }
+    Finding {
+        problem: Problem { path: path.to_owned(), value, allowed: allowed.to_owned() },
+        severity: Severity::Error,
+    }
 }
 
 /// FNV-1a: the same for the same text, today and by every later build.
@@ -154,7 +208,9 @@ mod tests {
     use crate::manifests::parse;
 
     fn workload(spec: &str) -> Result<Workload, String> {
-        let text = format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: orders, namespace: shop}}\nspec: {spec}\n");
+        let text = format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: orders, namespace: shop}}\nspec: {spec}\n"
+        );
         Workload::read(&parse(Path::new("/shop/orders.yaml"), &text).unwrap()[0]).map_err(|finding| finding.to_string())
     }
 
@@ -182,6 +238,10 @@ mod tests {
                 "{template: {spec: {containers: [{name: a, image: busybox}]}}}",
                 "error template.spec.containers[0].command: is missing; there is no image here that could say what to run",
             ),
+            (
+                "{replicas: 5000}",
+                "error replicas: \"5000\" is more than the 1000 processes that one Deployment may have here",
+            ),
             ("{replicas: -1}", "error spec: cannot be read: invalid value: integer `-1`, expected u32"),
         ];
         for (spec, expected) in table {
@@ -190,9 +250,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_process_does_not_have_is_named() {
+        let text = "{template: {spec: {initContainers: [{name: i}], containers: [{name: a, command: [x], \
+                    readinessProbe: {}, livenessProbe: {}}, {name: b}]}}}";
+        let findings: Vec<String> = workload(text).unwrap().left_out().iter().map(ToString::to_string).collect();
+        let expected = [
+            "warning template.spec.containers[1]: \"b\" does not run here; only the first container does",
+            "warning template.spec.initContainers[0]: \"i\" does not run here; only the first container does",
+            "info template.spec.containers[0].readinessProbe: has no effect on a process of this machine",
+            "info template.spec.containers[0].livenessProbe: has no effect on a process of this machine",
+        ];
+        assert_eq!(findings, expected);
+    }
+
+    #[test]
     fn only_the_template_makes_a_revision() {
         let with = |replicas: u32, command: &str| {
-            workload(&format!("{{replicas: {replicas}, template: {{spec: {{containers: [{{name: a, command: [{command}]}}]}}}}}}"))
+            workload(&format!(
+                "{{replicas: {replicas}, template: {{spec: {{containers: [{{name: a, command: [{command}]}}]}}}}}}"
+            ))
         };
         assert_eq!(with(1, "a").unwrap().revision, with(2, "a").unwrap().revision);
         assert_ne!(with(1, "a").unwrap().revision, with(1, "b").unwrap().revision);

@@ -8,9 +8,9 @@ use tidegate_crds::TriggerAuthenticationSpec;
 use tidegate_crds::trigger_authentication::{EnvironmentRef, KeyRef};
 use tidegate_engine::subject::AuthenticationRef;
 
+use super::config;
 use super::environment::{Fields, environment};
 use super::lookup::{Answer, Contents, Lookup};
-use super::config;
 
 /// What the values of one authentication depend on.
 pub(super) struct Context<'a> {
@@ -89,7 +89,9 @@ fn refuse_others(spec: &TriggerAuthenticationSpec) -> Result<(), String> {
         ("awsSecretManager", spec.aws_secret_manager.is_some()),
     ];
     match others.iter().find(|(_, used)| *used) {
-        Some((name, _)) => Err(format!("{name} is not supported yet; supported: secretTargetRef, configMapTargetRef, env")),
+        Some((name, _)) => {
+            Err(format!("{name} is not supported yet; supported: secretTargetRef, configMapTargetRef, env"))
+        }
         None => Ok(()),
     }
 }

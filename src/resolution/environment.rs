@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, EnvVarSource, PodTemplateSpec};
 use tidegate_calculator::source::{ReadError, Secret};
 
-use super::lookup::{Contents, Lookup};
 use super::config;
+use super::lookup::{Contents, Lookup};
 
 /// What `fieldRef` entries say, by field path: `metadata.name` and so on. What is not in here is left out, as KEDA does.
 pub type Fields = BTreeMap<&'static str, String>;

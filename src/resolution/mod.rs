@@ -21,11 +21,7 @@ pub use lookup::{Answer, Contents, Lookup};
 ///
 /// # Errors
 /// Kind `Config` if something is absent, malformed or not supported; kind `Unavailable` if it cannot be seen now.
-pub fn resolve(
-    references: &References,
-    lookup: &dyn Lookup,
-    cluster_namespace: &str,
-) -> Result<Parameters, ReadError> {
+pub fn resolve(references: &References, lookup: &dyn Lookup, cluster_namespace: &str) -> Result<Parameters, ReadError> {
     let target = &references.target;
     let named = || format!("{} {}/{}", target.kind, target.namespace, target.name);
     let template = lookup.pod_template(target).require(named)?;

@@ -141,7 +141,8 @@ fn expansion_follows_the_kubelet() {
 
 #[test]
 fn what_is_absent_is_named_exactly() {
-    let key = |secret: &str, key: &str| json!({"secretTargetRef": [{"parameter": "password", "name": secret, "key": key}]});
+    let key =
+        |secret: &str, key: &str| json!({"secretTargetRef": [{"parameter": "password", "name": secret, "key": key}]});
     let things = || {
         plain()
             .with("Secret shop/redis", json!({"user": "u", "bytes": 1}))
@@ -223,10 +224,8 @@ fn secrets_overwrite_config_maps_which_overwrite_env() {
 
 #[test]
 fn a_cluster_wide_authentication_reads_the_cluster_namespace() {
-    let things = plain()
-        .with("Secret keda/s", json!({"k": "theirs"}))
-        .with("Secret shop/s", json!({"k": "ours"}))
-        .with(
+    let things =
+        plain().with("Secret keda/s", json!({"k": "theirs"})).with("Secret shop/s", json!({"k": "ours"})).with(
             "ClusterTriggerAuthentication redis",
             json!({"secretTargetRef": [{"parameter": "password", "name": "s", "key": "k"}]}),
         );

@@ -282,14 +282,21 @@ impl Simulation {
         };
         let target = match &mut told {
             Told::Set(subject, checkpoint) => {
-                *checkpoint = self.stored.get(id).map_or_else(Checkpoint::default, |entry| entry.checkpoint.clone());
+                *checkpoint = self.checkpoint(id);
                 subject.target.clone()
             }
-            Told::Refused(_, target, _) => target.clone(),
+            Told::Refused(_, target, _, checkpoint) => {
+                *checkpoint = self.checkpoint(id);
+                target.clone()
+            }
             _ => return,
         };
         self.input(Input::Object(told));
         self.input(Input::Object(Told::Target(target.clone(), self.seen(&target))));
+    }
+
+    fn checkpoint(&self, id: &ObjectId) -> Checkpoint {
+        self.stored.get(id).and_then(|entry| entry.checkpoint.clone()).unwrap_or_default()
     }
 
     fn seen(&self, target: &TargetRef) -> Result<tidegate_engine::protocol::Seen, TargetError> {
@@ -307,7 +314,7 @@ impl Simulation {
                 self.tell_object(&id);
             }
             Edit::Refuse(id, target, findings) => {
-                self.objects.insert(id.clone(), Told::Refused(id.clone(), target, findings));
+                self.objects.insert(id.clone(), Told::Refused(id.clone(), target, findings, Checkpoint::default()));
                 self.tell_object(&id);
             }
             Edit::Delete(id) => {

@@ -181,7 +181,9 @@ impl Simulation {
             return self.bring(self.now + self.faults.latency, Input::Stored(call, Err(failed())));
         }
         if self.objects.contains_key(&object) {
-            self.stored.insert(object.clone(), entry.clone());
+            let kept = self.stored.get(&object).and_then(|before| before.checkpoint.clone());
+            let checkpoint = entry.checkpoint.clone().or(kept);
+            self.stored.insert(object.clone(), Entry { checkpoint, ..entry.clone() });
             self.timeline.stores.push(Stored { at: self.now, object, entry });
         }
         self.answer(Input::Stored(call, Ok(())), Input::Stored(call, Err(failed())));
@@ -225,7 +227,7 @@ impl Simulation {
     fn object_of(&self, target: &TargetRef) -> ObjectId {
         let mine = |told: &&Told| match told {
             Told::Set(subject, _) => subject.target == *target,
-            Told::Refused(_, of, _) => of == target,
+            Told::Refused(_, of, ..) => of == target,
             _ => false,
         };
         match self.objects.values().find(mine) {

@@ -87,9 +87,10 @@ impl Local {
         found.unwrap_or_else(|_| panic!("not within {SOON:?}: {what}; the last state was {last:#?}\n{}", self.log()))
     }
 
-    /// Waits until an object's target has this many replicas.
+    /// Waits until an object has been scaled to this many replicas, and the news of it has come back.
     pub(crate) fn until_replicas(&self, name: &str, replicas: u64) -> State {
-        self.until(name, &format!("{replicas} replicas of {name}"), |state| state.replicas() == Some(replicas))
+        let scaled = |state: &State| state.replicas() == Some(replicas) && state.0["lastChange"]["to"] == replicas;
+        self.until(name, &format!("{replicas} replicas of {name}"), scaled)
     }
 
     /// All changes of an object's replicas so far, as the log tells them: `shop/orders 0 -> 8: ...`.

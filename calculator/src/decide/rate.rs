@@ -5,7 +5,7 @@ use crate::memory::events::Events;
 use crate::time::{Span, Tick};
 
 /// How many expiries are tried for one that changes the limit; beyond it the last one is taken, which costs one pass.
-const TRIES: usize = 8;
+const TRIES: usize = 2;
 
 /// What the policies let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

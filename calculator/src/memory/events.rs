@@ -10,9 +10,9 @@ pub const LONGEST_PERIOD: Span = Span::seconds(1800);
 /// How many events are kept apart. Beyond it the two nearest neighbours count as one at the newer's time, which can only delay a change.
 const MOST: usize = 64;
 
-/// Scale events of one direction, oldest first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Events(VecDeque<Event>);
+/// Scale events of one direction, oldest first. Each carries the sum of all up to it, so that a sum needs no walk over the list.
+#[derive(Clone, Debug, Default)]
+pub struct Events(VecDeque<(Event, u64)>);
 
 /// One change of the replica count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +29,12 @@ impl Events {
         if amount == 0 {
             return;
         }
-        while self.0.front().is_some_and(|event| event.at.age(at) >= LONGEST_PERIOD) {
+        while self.0.front().is_some_and(|(event, _)| event.at.age(at) >= LONGEST_PERIOD) {
             self.0.pop_front();
         }
         // Oldest first, whatever the clock did: a later entry is never older than one before it.
-        let at = self.0.back().map_or(at, |last| last.at.max(at));
-        self.0.push_back(Event { at, amount });
+        let (at, before) = self.0.back().map_or((at, 0), |(last, sum)| (last.at.max(at), *sum));
+        self.0.push_back((Event { at, amount }, before + u64::from(amount)));
         if self.0.len() > MOST {
             self.merge_nearest();
         }
@@ -42,14 +42,17 @@ impl Events {
 
     /// The replicas changed within `period` before `now`: an event as old as the period counts no more (hpa-algorithm §8.3).
     pub fn sum(&self, period: Span, now: Tick) -> u64 {
-        let young = self.0.iter().rev().take_while(|event| event.at.age(now) < period);
-        young.map(|event| u64::from(event.amount)).sum()
+        let first = self.0.partition_point(|(event, _)| event.at.age(now) >= period);
+        match (self.0.get(first), self.0.back()) {
+            (Some((young, sum)), Some((_, all))) => all - sum + u64::from(young.amount),
+            _ => 0,
+        }
     }
 
     /// The first moment after `now` at which an event leaves a period of this length.
     pub fn first_expiry(&self, period: Span, now: Tick) -> Option<Tick> {
-        let first = self.0.partition_point(|event| event.at + period <= now);
-        self.0.get(first).map(|event| event.at + period)
+        let first = self.0.partition_point(|(event, _)| event.at + period <= now);
+        self.0.get(first).map(|(event, _)| event.at + period)
     }
 
     /// Forgets everything: entering 0 starts anew.
@@ -59,18 +62,27 @@ impl Events {
 
     /// The events, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Event> {
-        self.0.iter()
+        self.0.iter().map(|(event, _)| event)
     }
 
     fn merge_nearest(&mut self) {
-        let gap = |index: &usize| self.0[index + 1].at - self.0[*index].at;
+        let gap = |index: &usize| self.0[index + 1].0.at - self.0[*index].0.at;
         if let Some(nearest) = (0..self.0.len() - 1).min_by_key(gap)
-            && let Some(older) = self.0.remove(nearest)
+            && let Some((older, _)) = self.0.remove(nearest)
         {
-            self.0[nearest].amount = self.0[nearest].amount.saturating_add(older.amount);
+            let amount = &mut self.0[nearest].0.amount;
+            *amount = amount.saturating_add(older.amount);
         }
     }
 }
+
+impl PartialEq for Events {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Events {}
 
 #[cfg(test)]
 mod tests {

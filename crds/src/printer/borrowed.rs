@@ -163,11 +163,7 @@ fn default(schema: &mut Value, field: &str, value: Value) {
 }
 
 fn properties(schema: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
-    schema
-        .get_mut("properties")
-        .and_then(Value::as_object_mut)
-        .into_iter()
-        .flatten()
+    schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten()
 }
 
 /// Takes the descriptions out of all that is below `path` and spells out what is a number or a text.

@@ -27,11 +27,7 @@ fn every_definition_has_a_table() {
 fn names_versions_and_columns_are_those_of_the_table() {
     for kind in KINDS {
         let mut definition = definition(kind.file).clone();
-        let version = definition
-            .pointer_mut("/spec/versions/0")
-            .unwrap()
-            .as_object_mut()
-            .unwrap();
+        let version = definition.pointer_mut("/spec/versions/0").unwrap().as_object_mut().unwrap();
         version.remove("schema");
         assert_eq!(definition, expected(kind), "{}", kind.name);
     }
@@ -76,27 +72,15 @@ fn the_fields_are_those_of_the_table() {
     for kind in KINDS {
         let definition = definition(kind.file);
         let rows = || kind.fields.iter().copied().flatten();
-        let borrowed = rows()
-            .filter(|row| matches!(row.holds, Type::Borrowed))
-            .map(|row| row.path)
-            .collect();
+        let borrowed = rows().filter(|row| matches!(row.holds, Type::Borrowed)).map(|row| row.path).collect();
         let mut printed = Facts::new();
         let root = definition.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
         let stated = collect(root, "", false, &borrowed, &mut printed);
-        assert_eq!(
-            stated,
-            Map::from_iter([("type".to_owned(), "object".into())]),
-            "{}: the root",
-            kind.name
-        );
+        assert_eq!(stated, Map::from_iter([("type".to_owned(), "object".into())]), "{}: the root", kind.name);
 
         let mut table = Facts::new();
         for (path, facts) in rows().flat_map(Row::facts) {
-            assert!(
-                table.insert(path.clone(), facts).is_none(),
-                "{}: two rows for {path}",
-                kind.name
-            );
+            assert!(table.insert(path.clone(), facts).is_none(), "{}: two rows for {path}", kind.name);
         }
         for path in printed.keys().chain(table.keys()).collect::<BTreeSet<_>>() {
             let (printed, table) = (printed.get(path), table.get(path));
@@ -114,10 +98,7 @@ fn the_fields_are_those_of_the_table() {
 }
 
 fn show(facts: Option<&Map<String, Value>>) -> String {
-    facts.map_or_else(
-        || "(no such field)".to_owned(),
-        |facts| Value::Object(facts.clone()).to_string(),
-    )
+    facts.map_or_else(|| "(no such field)".to_owned(), |facts| Value::Object(facts.clone()).to_string())
 }
 
 /// Collects what is said of every field below a schema; gives back what is said of the schema itself.
@@ -144,10 +125,7 @@ fn collect(
         }
     }
     below.extend(own.remove("items").map(|items| (format!("{path}[]"), items, false)));
-    below.extend(
-        own.remove("additionalProperties")
-            .map(|values| (format!("{path}{{}}"), values, false)),
-    );
+    below.extend(own.remove("additionalProperties").map(|values| (format!("{path}{{}}"), values, false)));
     if !borrowed.contains(path) {
         for (path, schema, required) in below {
             let facts = collect(&schema, &path, required, borrowed, all);
@@ -174,25 +152,16 @@ fn the_job_template_keeps_metadata_and_has_keyed_lists() {
     for containers in ["containers", "initContainers", "ephemeralContainers"] {
         assert_eq!(pod[containers]["x-kubernetes-list-map-keys"], json!(["name"]));
         let ports = &pod[containers]["items"]["properties"]["ports"];
-        assert_eq!(
-            ports["x-kubernetes-list-map-keys"],
-            json!(["containerPort", "protocol"])
-        );
+        assert_eq!(ports["x-kubernetes-list-map-keys"], json!(["containerPort", "protocol"]));
         assert_eq!(ports["items"]["required"], json!(["containerPort", "protocol"]));
         assert_eq!(ports["items"]["properties"]["protocol"]["default"], "TCP");
         let from = &pod[containers]["items"]["properties"]["env"]["items"]["properties"]["valueFrom"]["properties"];
         let secret = &from["secretKeyRef"];
         assert_eq!(secret["x-kubernetes-map-type"], "atomic");
-        assert_eq!(
-            (&secret["required"], &secret["properties"]["name"]["default"]),
-            (&json!(["key"]), &json!(""))
-        );
+        assert_eq!((&secret["required"], &secret["properties"]["name"]["default"]), (&json!(["key"]), &json!("")));
     }
     // A volume of a Secret is told by another field and is no reference.
-    assert_eq!(
-        pod["volumes"]["items"]["properties"]["secret"]["x-kubernetes-map-type"],
-        Value::Null
-    );
+    assert_eq!(pod["volumes"]["items"]["properties"]["secret"]["x-kubernetes-map-type"], Value::Null);
     assert_eq!(pod["imagePullSecrets"]["x-kubernetes-list-type"], "map");
 }
 
@@ -203,24 +172,16 @@ fn the_keys_of_a_list_are_required_or_have_a_default() {
         let mut seen = 0;
         if let Some(keys) = schema["x-kubernetes-list-map-keys"].as_array() {
             for key in keys {
-                let required = schema["items"]["required"]
-                    .as_array()
-                    .is_some_and(|required| required.contains(key));
+                let required = schema["items"]["required"].as_array().is_some_and(|required| required.contains(key));
                 let default = &schema["items"]["properties"][key.as_str().unwrap()]["default"];
                 assert!(required || !default.is_null(), "{path}: {key}");
                 seen += 1;
             }
         }
         let below = schema["properties"].as_object().into_iter().flatten();
-        seen += below
-            .map(|(name, schema)| check(schema, &format!("{path}.{name}")))
-            .sum::<usize>();
+        seen += below.map(|(name, schema)| check(schema, &format!("{path}.{name}"))).sum::<usize>();
         for inner in ["items", "additionalProperties"] {
-            seen += if schema[inner].is_object() {
-                check(&schema[inner], path)
-            } else {
-                0
-            };
+            seen += if schema[inner].is_object() { check(&schema[inner], path) } else { 0 };
         }
         seen
     }

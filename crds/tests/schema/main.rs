@@ -1,10 +1,6 @@
 //! The printed custom resource definitions against tables of what they must say, and the types against manifests.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test ends where something is not as expected"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as expected")]
 
 mod compare;
 mod generated;

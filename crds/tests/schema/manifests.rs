@@ -19,15 +19,7 @@ fn round_trip<T: DeserializeOwned + Serialize>(manifest: &Value) -> T {
 fn found(schema: &Schema, manifest: &Value) -> Vec<String> {
     let violations = schema.check(manifest).into_iter();
     violations
-        .map(|v| {
-            format!(
-                "{} {} {} | {}",
-                v.problem.reason(),
-                v.path,
-                v.value.unwrap_or_default(),
-                v.allowed
-            )
-        })
+        .map(|v| format!("{} {} {} | {}", v.problem.reason(), v.path, v.value.unwrap_or_default(), v.allowed))
         .collect()
 }
 
@@ -97,10 +89,7 @@ fn a_full_scaled_object_is_read_and_written_back() {
     let behavior = advanced.horizontal_pod_autoscaler_config.unwrap().behavior.unwrap();
     assert_eq!(behavior.scale_down.unwrap().tolerance.unwrap().0, "50m");
     assert!(!advanced.scaling_modifiers.unwrap().is_empty());
-    assert!(annotations::switch(
-        object.metadata.annotations.as_ref(),
-        annotations::PAUSED
-    ));
+    assert!(annotations::switch(object.metadata.annotations.as_ref(), annotations::PAUSED));
 }
 
 #[test]
@@ -123,14 +112,7 @@ fn what_an_api_server_stores_is_read() {
     manifest["spec"]["triggers"][0]["authenticationRef"]["kind"] = "Later".into();
     manifest["status"]["later"] = "x".into();
     let object: ScaledObject = serde_json::from_value(manifest).unwrap();
-    let behavior = object
-        .spec
-        .advanced
-        .unwrap()
-        .horizontal_pod_autoscaler_config
-        .unwrap()
-        .behavior
-        .unwrap();
+    let behavior = object.spec.advanced.unwrap().horizontal_pod_autoscaler_config.unwrap().behavior.unwrap();
     assert_eq!(behavior.scale_up.unwrap().tolerance.unwrap().0, "0");
     assert_eq!(object.spec.fallback.unwrap().behavior.unwrap(), "later");
 }
@@ -188,10 +170,7 @@ fn a_scaled_job_is_read_and_written_back() {
     assert_eq!(found(&schema, &short), [""; 0]);
     let job: ScaledJob = serde_json::from_value(short).unwrap();
     let pod = job.spec.job_target_ref.template.spec.unwrap();
-    assert_eq!(
-        pod.containers[0].ports.as_ref().unwrap()[0].protocol.as_deref(),
-        Some("TCP")
-    );
+    assert_eq!(pod.containers[0].ports.as_ref().unwrap()[0].protocol.as_deref(), Some("TCP"));
 }
 
 fn authentication(kind: &str) -> Value {
@@ -260,10 +239,7 @@ fn both_authentications_are_read_and_written_back() {
 
     let mut short = cluster;
     short["spec"]["oauth2"].as_object_mut().unwrap().remove("type");
-    assert_eq!(
-        found(&schema, &short),
-        [r#"Required spec.oauth2.type  | one of "clientCredentials""#]
-    );
+    assert_eq!(found(&schema, &short), [r#"Required spec.oauth2.type  | one of "clientCredentials""#]);
     schema.complete(&mut short);
     assert_eq!(found(&schema, &short), [""; 0]);
 }
@@ -343,10 +319,7 @@ fn nulls_count_as_absent_and_long_values_are_cut() {
     } });
     let violations = schema.check(&manifest);
     assert_eq!(violations.len(), 1, "{violations:?}");
-    assert_eq!(
-        (violations[0].path.as_str(), violations[0].problem),
-        ("spec.triggers", Problem::Required)
-    );
+    assert_eq!((violations[0].path.as_str(), violations[0].problem), ("spec.triggers", Problem::Required));
     assert_eq!(violations[0].allowed, "a list of at least 1");
 
     schema.complete(&mut manifest);

@@ -125,16 +125,9 @@ impl Row {
         say("minLength", self.min_length.map(Value::from));
         say("maxLength", self.max_length.map(Value::from));
         say("x-kubernetes-list-type", self.list.map(Value::from));
-        say(
-            "x-kubernetes-list-map-keys",
-            (!self.keys.is_empty()).then(|| json!(self.keys)),
-        );
+        say("x-kubernetes-list-map-keys", (!self.keys.is_empty()).then(|| json!(self.keys)));
         say("x-kubernetes-map-type", self.atomic.then(|| "atomic".into()));
-        say(
-            "x-kubernetes-validations",
-            self.rule
-                .map(|(rule, message)| json!([{ "rule": rule, "message": message }])),
-        );
+        say("x-kubernetes-validations", self.rule.map(|(rule, message)| json!([{ "rule": rule, "message": message }])));
         facts
     }
 }
@@ -156,16 +149,11 @@ impl Type {
                 None,
             ),
             Self::Object | Self::Borrowed => (json!({ "type": "object" }), None),
-            Self::Opaque => (
-                json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
-                None,
-            ),
+            Self::Opaque => (json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }), None),
             Self::List(inner) => (json!({ "type": "array" }), Some((format!("{path}[]"), inner))),
             Self::Map(inner) => (json!({ "type": "object" }), Some((format!("{path}{{}}"), inner))),
         };
-        let Value::Object(own) = own else {
-            unreachable!("all are objects")
-        };
+        let Value::Object(own) = own else { unreachable!("all are objects") };
         let mut facts = vec![(path.to_owned(), own)];
         if let Some((path, inner)) = inner {
             facts.extend(inner.facts(&path));

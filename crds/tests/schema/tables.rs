@@ -35,36 +35,14 @@ pub(crate) const KINDS: &[Kind] = &[
             ("Min", "integer", ".spec.minReplicaCount", 0),
             ("Max", "integer", ".spec.maxReplicaCount", 0),
             ("Ready", "string", r#".status.conditions[?(@.type=="Ready")].status"#, 0),
-            (
-                "Active",
-                "string",
-                r#".status.conditions[?(@.type=="Active")].status"#,
-                0,
-            ),
-            (
-                "Fallback",
-                "string",
-                r#".status.conditions[?(@.type=="Fallback")].status"#,
-                0,
-            ),
-            (
-                "Paused",
-                "string",
-                r#".status.conditions[?(@.type=="Paused")].status"#,
-                0,
-            ),
+            ("Active", "string", r#".status.conditions[?(@.type=="Active")].status"#, 0),
+            ("Fallback", "string", r#".status.conditions[?(@.type=="Fallback")].status"#, 0),
+            ("Paused", "string", r#".status.conditions[?(@.type=="Paused")].status"#, 0),
             ("Triggers", "string", ".status.triggersTypes", 0),
             ("Authentications", "string", ".status.authenticationsTypes", 0),
             ("Age", "date", ".metadata.creationTimestamp", 0),
         ],
-        fields: &[
-            OBJECT,
-            SCALED_OBJECT_SPEC,
-            BEHAVIOR,
-            TRIGGERS,
-            METRIC_TYPE,
-            SCALED_OBJECT_STATUS,
-        ],
+        fields: &[OBJECT, SCALED_OBJECT_SPEC, BEHAVIOR, TRIGGERS, METRIC_TYPE, SCALED_OBJECT_STATUS],
     },
     Kind {
         file: "keda.sh_scaledjobs.yaml",
@@ -77,18 +55,8 @@ pub(crate) const KINDS: &[Kind] = &[
             ("Min", "integer", ".spec.minReplicaCount", 0),
             ("Max", "integer", ".spec.maxReplicaCount", 0),
             ("Ready", "string", r#".status.conditions[?(@.type=="Ready")].status"#, 0),
-            (
-                "Active",
-                "string",
-                r#".status.conditions[?(@.type=="Active")].status"#,
-                0,
-            ),
-            (
-                "Paused",
-                "string",
-                r#".status.conditions[?(@.type=="Paused")].status"#,
-                0,
-            ),
+            ("Active", "string", r#".status.conditions[?(@.type=="Active")].status"#, 0),
+            ("Paused", "string", r#".status.conditions[?(@.type=="Paused")].status"#, 0),
             ("Triggers", "string", ".status.triggersTypes", 0),
             ("Authentications", "string", ".status.authenticationsTypes", 0),
             ("Age", "date", ".metadata.creationTimestamp", 0),
@@ -153,12 +121,7 @@ pub(crate) const KINDS: &[Kind] = &[
 ];
 
 /// What every object has.
-const OBJECT: &[Row] = &[
-    row("apiVersion", Text),
-    row("kind", Text),
-    row("metadata", Object),
-    row("status", Object),
-];
+const OBJECT: &[Row] = &[row("apiVersion", Text), row("kind", Text), row("metadata", Object), row("status", Object)];
 
 const SCALED_OBJECT_SPEC: &[Row] = &[
     row("spec", Object).required().rule(
@@ -211,9 +174,7 @@ const BEHAVIOR: &[Row] = &[
     row(behavior!(".scaleUp.policies[].value"), Int32).required(),
     row(behavior!(".scaleUp.policies[].periodSeconds"), Int32).required(),
     row(behavior!(".scaleUp.selectPolicy"), Text),
-    row(behavior!(".scaleUp.stabilizationWindowSeconds"), Int32)
-        .min(0)
-        .max(3600),
+    row(behavior!(".scaleUp.stabilizationWindowSeconds"), Int32).min(0).max(3600),
     row(behavior!(".scaleUp.tolerance"), Quantity),
     row(behavior!(".scaleDown"), Object),
     row(behavior!(".scaleDown.policies"), List(&Object)).list("atomic", &[]),
@@ -221,9 +182,7 @@ const BEHAVIOR: &[Row] = &[
     row(behavior!(".scaleDown.policies[].value"), Int32).required(),
     row(behavior!(".scaleDown.policies[].periodSeconds"), Int32).required(),
     row(behavior!(".scaleDown.selectPolicy"), Text),
-    row(behavior!(".scaleDown.stabilizationWindowSeconds"), Int32)
-        .min(0)
-        .max(3600),
+    row(behavior!(".scaleDown.stabilizationWindowSeconds"), Int32).min(0).max(3600),
     row(behavior!(".scaleDown.tolerance"), Quantity),
 ];
 

@@ -148,7 +148,7 @@ fn a_failing_journal_is_tried_again_ever_more_slowly() {
     world.run_to(60_000);
     let times: Vec<i64> = world.stored.iter().map(|(at, _)| *at).collect();
     assert!((5..=9).contains(&times.len()), "{times:?}");
-    assert_eq!(world.stored.last().unwrap().1.replicas, 8);
+    assert_eq!(world.stored.last().unwrap().1.replicas, Some(8));
     world.store_works = true;
     world.run_to(200_000);
     let stores = world.stored.len();

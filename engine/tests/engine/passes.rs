@@ -156,7 +156,7 @@ fn a_refused_object_keeps_its_replicas_until_it_is_mended() {
     let mut world = World::new(2, Policy { min: 1, ..policy() });
     world.backlog.insert(0, Ok(10));
     world.run_to(5_000);
-    world.feed(Input::Object(Change::Refused(id(), target(), Vec::new())));
+    world.feed(Input::Object(Change::Refused(id(), target(), Vec::new(), Checkpoint::default())));
     world.backlog.insert(0, Ok(50));
     let reads = world.reads.len();
     world.run_to(600_000);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_engine::protocol::Version;
 use tidegate_engine::subject::ObjectId;
 
+use super::super::directory::StateDirectory;
 use super::super::identity::Identity;
 use super::super::replicas::{Phase, Replica};
 use super::Deployment;
@@ -101,7 +102,7 @@ impl Deployment {
     /// Removes the record of a Deployment that is gone.
     pub(super) fn forget(&mut self) {
         let path = self.cx.state.deployment(&self.id.namespace, &self.id.name);
-        if let Err(error) = self.cx.state.remove(&path) {
+        if let Err(error) = StateDirectory::remove(&path) {
             tracing::warn!("{} cannot be removed: {error}", path.display());
         }
     }

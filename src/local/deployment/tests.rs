@@ -145,7 +145,10 @@ async fn a_process_that_only_has_the_pid_of_a_worker_is_left_alone() {
     run.ready(0).await;
     run.kill().await;
     let mut command = Command::new("sleep");
-    std::os::unix::process::CommandExt::process_group(command.arg("600"), 0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    std::os::unix::process::CommandExt::process_group(command.arg("600"), 0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut bystander = command.spawn().unwrap();
     let identity = Identity::of(i32::try_from(bystander.id()).unwrap()).unwrap();
     let slot = |started: u64, ending: bool| {

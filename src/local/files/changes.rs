@@ -15,8 +15,6 @@ use crate::validation::{Report, Validated};
 /// What the engine was told of one object.
 pub(super) struct Told {
     word: Word,
-    /// Whether the engine ever accepted it: until then it has no memory of it.
-    accepted: bool,
     /// What its triggers' references led to.
     parameters: Vec<Result<Parameters, ReadError>>,
 }
@@ -31,7 +29,9 @@ impl Files {
     pub(super) fn set_objects(&mut self, inventory: &Inventory, reports: &[Report]) {
         let mut here = BTreeSet::new();
         for (document, report) in inventory.documents.iter().zip(reports) {
-            let Some(validated) = report.scaled_object.as_ref().filter(|_| inventory.counts(document)) else { continue };
+            let Some(validated) = report.scaled_object.as_ref().filter(|_| inventory.counts(document)) else {
+                continue;
+            };
             let Some(id) = validated.id.clone() else { continue };
             self.set_object(&id, word(&id, validated, report), inventory);
             here.insert(id);
@@ -49,25 +49,20 @@ impl Files {
         let parameters = self.parameters(&word, inventory);
         let feed = &self.machine.feed;
         let before = self.told.get(id);
-        let mut accepted = before.is_some_and(|before| before.accepted);
         if before.is_none_or(|before| before.word != word) {
             match &word {
                 Word::Accepted(subject) => {
-                    if before.is_some() && !accepted {
-                        // The engine takes a checkpoint only for an object that it does not know: a refused one is known.
-                        feed.push(Change::Gone(id.clone()));
-                    }
-                    accepted = true;
                     feed.push(Change::Set(subject.clone(), self.records.checkpoint(id)));
                 }
                 Word::Refused(target, findings) => {
-                    feed.push(Change::Refused(id.clone(), target.clone(), findings.clone()));
+                    let stored = self.records.checkpoint(id);
+                    feed.push(Change::Refused(id.clone(), target.clone(), findings.clone(), stored));
                 }
             }
         } else if before.is_some_and(|before| before.parameters != parameters) {
             feed.push(Change::ParametersChanged(id.clone()));
         }
-        self.told.insert(id.clone(), Told { word, accepted, parameters });
+        self.told.insert(id.clone(), Told { word, parameters });
     }
 
     fn parameters(&self, word: &Word, inventory: &Inventory) -> Vec<Result<Parameters, ReadError>> {
@@ -80,12 +75,10 @@ impl Files {
 }
 
 fn word(id: &ObjectId, validated: &Validated, report: &Report) -> Word {
-    match &validated.subject {
-        Some(subject) => Word::Accepted(subject.clone()),
-        None => {
-            // An object that names no target is refused all the same; the engine keys it by the one it would have.
-            let target = validated.target.clone().unwrap_or_else(|| target(id));
-            Word::Refused(target, report.findings.clone())
-        }
+    if let Some(subject) = &validated.subject {
+        return Word::Accepted(subject.clone());
     }
+    // An object that names no target is refused all the same; the engine keys it by the one it would have.
+    let target = validated.target.clone().unwrap_or_else(|| target(id));
+    Word::Refused(target, report.findings.clone())
 }

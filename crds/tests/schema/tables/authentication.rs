@@ -6,9 +6,7 @@ use crate::row::{Row, row};
 pub(super) const AUTHENTICATION: &[Row] = &[
     row("spec", Object).required(),
     row("spec.podIdentity", Object),
-    row("spec.podIdentity.provider", Text)
-        .required()
-        .one_of(&["azure-workload", "gcp", "aws", "aws-eks", "none"]),
+    row("spec.podIdentity.provider", Text).required().one_of(&["azure-workload", "gcp", "aws", "aws-eks", "none"]),
     row("spec.podIdentity.identityId", Text),
     row("spec.podIdentity.identityTenantId", Text),
     row("spec.podIdentity.identityAuthorityHost", Text),
@@ -32,10 +30,7 @@ pub(super) const AUTHENTICATION: &[Row] = &[
     row("spec.boundServiceAccountToken[].parameter", Text).required(),
     row("spec.boundServiceAccountToken[].serviceAccountName", Text).required(),
     row("spec.oauth2", Object),
-    row("spec.oauth2.type", Text)
-        .required()
-        .default("clientCredentials")
-        .one_of(&["clientCredentials"]),
+    row("spec.oauth2.type", Text).required().default("clientCredentials").one_of(&["clientCredentials"]),
     row("spec.oauth2.clientId", Text).required(),
     row("spec.oauth2.clientSecret", Object),
     row("spec.oauth2.clientSecret.valueFrom", Object).required(),
@@ -52,9 +47,7 @@ pub(super) const AUTHENTICATION: &[Row] = &[
 pub(super) const VAULT: &[Row] = &[
     row("spec.hashiCorpVault", Object),
     row("spec.hashiCorpVault.address", Text).required(),
-    row("spec.hashiCorpVault.authentication", Text)
-        .required()
-        .one_of(&["token", "kubernetes"]),
+    row("spec.hashiCorpVault.authentication", Text).required().one_of(&["token", "kubernetes"]),
     row("spec.hashiCorpVault.namespace", Text),
     row("spec.hashiCorpVault.role", Text),
     row("spec.hashiCorpVault.mount", Text),
@@ -62,9 +55,7 @@ pub(super) const VAULT: &[Row] = &[
     row("spec.hashiCorpVault.credential.token", Text),
     row("spec.hashiCorpVault.credential.serviceAccount", Text),
     row("spec.hashiCorpVault.credential.serviceAccountName", Text),
-    row("spec.hashiCorpVault.secrets", List(&Object))
-        .required()
-        .min_items(1),
+    row("spec.hashiCorpVault.secrets", List(&Object)).required().min_items(1),
     row("spec.hashiCorpVault.secrets[].parameter", Text).required(),
     row("spec.hashiCorpVault.secrets[].path", Text).required(),
     row("spec.hashiCorpVault.secrets[].key", Text).required(),
@@ -87,25 +78,17 @@ pub(super) const AZURE: &[Row] = &[
     row("spec.azureKeyVault.credentials.tenantId", Text).required(),
     row("spec.azureKeyVault.credentials.clientSecret", Object).required(),
     row("spec.azureKeyVault.credentials.clientSecret.valueFrom", Object).required(),
-    row(
-        "spec.azureKeyVault.credentials.clientSecret.valueFrom.secretKeyRef",
-        Object,
-    )
-    .required(),
-    row(
-        "spec.azureKeyVault.credentials.clientSecret.valueFrom.secretKeyRef.name",
-        Text,
-    )
-    .required(),
-    row(
-        "spec.azureKeyVault.credentials.clientSecret.valueFrom.secretKeyRef.key",
-        Text,
-    )
-    .required(),
+    row("spec.azureKeyVault.credentials.clientSecret.valueFrom.secretKeyRef", Object).required(),
+    row("spec.azureKeyVault.credentials.clientSecret.valueFrom.secretKeyRef.name", Text).required(),
+    row("spec.azureKeyVault.credentials.clientSecret.valueFrom.secretKeyRef.key", Text).required(),
     row("spec.azureKeyVault.podIdentity", Object),
-    row("spec.azureKeyVault.podIdentity.provider", Text)
-        .required()
-        .one_of(&["azure-workload", "gcp", "aws", "aws-eks", "none"]),
+    row("spec.azureKeyVault.podIdentity.provider", Text).required().one_of(&[
+        "azure-workload",
+        "gcp",
+        "aws",
+        "aws-eks",
+        "none",
+    ]),
     row("spec.azureKeyVault.podIdentity.identityId", Text),
     row("spec.azureKeyVault.podIdentity.identityTenantId", Text),
     row("spec.azureKeyVault.podIdentity.identityAuthorityHost", Text),
@@ -124,34 +107,24 @@ pub(super) const AZURE: &[Row] = &[
 
 pub(super) const GCP: &[Row] = &[
     row("spec.gcpSecretManager", Object),
-    row("spec.gcpSecretManager.secrets", List(&Object))
-        .required()
-        .min_items(1),
+    row("spec.gcpSecretManager.secrets", List(&Object)).required().min_items(1),
     row("spec.gcpSecretManager.secrets[].parameter", Text).required(),
     row("spec.gcpSecretManager.secrets[].id", Text).required(),
     row("spec.gcpSecretManager.secrets[].version", Text),
     row("spec.gcpSecretManager.credentials", Object),
     row("spec.gcpSecretManager.credentials.clientSecret", Object).required(),
     row("spec.gcpSecretManager.credentials.clientSecret.valueFrom", Object).required(),
-    row(
-        "spec.gcpSecretManager.credentials.clientSecret.valueFrom.secretKeyRef",
-        Object,
-    )
-    .required(),
-    row(
-        "spec.gcpSecretManager.credentials.clientSecret.valueFrom.secretKeyRef.name",
-        Text,
-    )
-    .required(),
-    row(
-        "spec.gcpSecretManager.credentials.clientSecret.valueFrom.secretKeyRef.key",
-        Text,
-    )
-    .required(),
+    row("spec.gcpSecretManager.credentials.clientSecret.valueFrom.secretKeyRef", Object).required(),
+    row("spec.gcpSecretManager.credentials.clientSecret.valueFrom.secretKeyRef.name", Text).required(),
+    row("spec.gcpSecretManager.credentials.clientSecret.valueFrom.secretKeyRef.key", Text).required(),
     row("spec.gcpSecretManager.podIdentity", Object),
-    row("spec.gcpSecretManager.podIdentity.provider", Text)
-        .required()
-        .one_of(&["azure-workload", "gcp", "aws", "aws-eks", "none"]),
+    row("spec.gcpSecretManager.podIdentity.provider", Text).required().one_of(&[
+        "azure-workload",
+        "gcp",
+        "aws",
+        "aws-eks",
+        "none",
+    ]),
     row("spec.gcpSecretManager.podIdentity.identityId", Text),
     row("spec.gcpSecretManager.podIdentity.identityTenantId", Text),
     row("spec.gcpSecretManager.podIdentity.identityAuthorityHost", Text),
@@ -162,9 +135,7 @@ pub(super) const GCP: &[Row] = &[
 
 pub(super) const AWS: &[Row] = &[
     row("spec.awsSecretManager", Object),
-    row("spec.awsSecretManager.secrets", List(&Object))
-        .required()
-        .min_items(1),
+    row("spec.awsSecretManager.secrets", List(&Object)).required().min_items(1),
     row("spec.awsSecretManager.secrets[].parameter", Text).required(),
     row("spec.awsSecretManager.secrets[].name", Text).required(),
     row("spec.awsSecretManager.secrets[].versionId", Text),
@@ -174,59 +145,27 @@ pub(super) const AWS: &[Row] = &[
     row("spec.awsSecretManager.credentials", Object),
     row("spec.awsSecretManager.credentials.accessKey", Object).required(),
     row("spec.awsSecretManager.credentials.accessKey.valueFrom", Object).required(),
-    row(
-        "spec.awsSecretManager.credentials.accessKey.valueFrom.secretKeyRef",
-        Object,
-    )
-    .required(),
-    row(
-        "spec.awsSecretManager.credentials.accessKey.valueFrom.secretKeyRef.name",
-        Text,
-    )
-    .required(),
-    row(
-        "spec.awsSecretManager.credentials.accessKey.valueFrom.secretKeyRef.key",
-        Text,
-    )
-    .required(),
+    row("spec.awsSecretManager.credentials.accessKey.valueFrom.secretKeyRef", Object).required(),
+    row("spec.awsSecretManager.credentials.accessKey.valueFrom.secretKeyRef.name", Text).required(),
+    row("spec.awsSecretManager.credentials.accessKey.valueFrom.secretKeyRef.key", Text).required(),
     row("spec.awsSecretManager.credentials.accessSecretKey", Object).required(),
     row("spec.awsSecretManager.credentials.accessSecretKey.valueFrom", Object).required(),
-    row(
-        "spec.awsSecretManager.credentials.accessSecretKey.valueFrom.secretKeyRef",
-        Object,
-    )
-    .required(),
-    row(
-        "spec.awsSecretManager.credentials.accessSecretKey.valueFrom.secretKeyRef.name",
-        Text,
-    )
-    .required(),
-    row(
-        "spec.awsSecretManager.credentials.accessSecretKey.valueFrom.secretKeyRef.key",
-        Text,
-    )
-    .required(),
+    row("spec.awsSecretManager.credentials.accessSecretKey.valueFrom.secretKeyRef", Object).required(),
+    row("spec.awsSecretManager.credentials.accessSecretKey.valueFrom.secretKeyRef.name", Text).required(),
+    row("spec.awsSecretManager.credentials.accessSecretKey.valueFrom.secretKeyRef.key", Text).required(),
     row("spec.awsSecretManager.credentials.accessToken", Object),
     row("spec.awsSecretManager.credentials.accessToken.valueFrom", Object).required(),
-    row(
-        "spec.awsSecretManager.credentials.accessToken.valueFrom.secretKeyRef",
-        Object,
-    )
-    .required(),
-    row(
-        "spec.awsSecretManager.credentials.accessToken.valueFrom.secretKeyRef.name",
-        Text,
-    )
-    .required(),
-    row(
-        "spec.awsSecretManager.credentials.accessToken.valueFrom.secretKeyRef.key",
-        Text,
-    )
-    .required(),
+    row("spec.awsSecretManager.credentials.accessToken.valueFrom.secretKeyRef", Object).required(),
+    row("spec.awsSecretManager.credentials.accessToken.valueFrom.secretKeyRef.name", Text).required(),
+    row("spec.awsSecretManager.credentials.accessToken.valueFrom.secretKeyRef.key", Text).required(),
     row("spec.awsSecretManager.podIdentity", Object),
-    row("spec.awsSecretManager.podIdentity.provider", Text)
-        .required()
-        .one_of(&["azure-workload", "gcp", "aws", "aws-eks", "none"]),
+    row("spec.awsSecretManager.podIdentity.provider", Text).required().one_of(&[
+        "azure-workload",
+        "gcp",
+        "aws",
+        "aws-eks",
+        "none",
+    ]),
     row("spec.awsSecretManager.podIdentity.identityId", Text),
     row("spec.awsSecretManager.podIdentity.identityTenantId", Text),
     row("spec.awsSecretManager.podIdentity.identityAuthorityHost", Text),
