@@ -55,6 +55,7 @@ fn subject(number: u32) -> Subject {
             references: References { target: target.clone(), container: None, authentication: None },
         }],
         target,
+        hold: None,
     }
 }
 

@@ -115,8 +115,10 @@ impl Object {
         let next = decision.next;
         self.last = Some(Last { decision: Arc::new(decision), at: cx.tick(), lag });
         self.plan(next, cx.tick());
+        let held = self.subject.as_ref().is_some_and(|subject| subject.hold.is_some());
         if let Some((from, to)) = write
             && cx.acting
+            && !held
         {
             self.start_write(Write { from, to, tries: 0, why }, cx);
         }

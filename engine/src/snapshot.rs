@@ -8,7 +8,7 @@ use tidegate_calculator::observation::{Evidence, TargetState};
 use tidegate_calculator::time::{Now, Span, Tick};
 
 use crate::protocol::{LastChange, TargetError};
-use crate::subject::{Finding, ObjectId, Subject, TargetRef};
+use crate::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
 
 /// The state of one object.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub enum Phase {
     Running,
     /// A pause annotation holds it.
     Paused,
+    /// It is decided about, but its target is not touched.
+    Held(Hold),
     /// Its text cannot be obeyed.
     Refused(Vec<Finding>),
     /// Its target cannot be read.
@@ -65,6 +67,7 @@ impl Phase {
             Self::Starting => "Starting",
             Self::Running => "Running",
             Self::Paused => "Paused",
+            Self::Held(_) => "Held",
             Self::Refused(_) => "Refused",
             Self::TargetFailed(_) => "TargetFailed",
             Self::Quarantined(_) => "Quarantined",

@@ -44,6 +44,18 @@ pub struct Subject {
     pub triggers: Vec<Trigger>,
     /// What is scaled.
     pub target: TargetRef,
+    /// Why the object is decided about but not acted on, if it is not.
+    pub hold: Option<Hold>,
+}
+
+/// Why an object is decided, explained and recorded, while its target is not touched: the observing mode, or another writer that
+/// must not be fought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The stable reason, such as `Observe` or `ForeignAutoscaler`.
+    pub reason: &'static str,
+    /// Who or what it is, and what to do about it.
+    pub message: String,
 }
 
 /// One trigger with what its parameters refer to.

@@ -36,6 +36,9 @@ impl Object {
         if let Some(Err(error)) = &self.seen {
             return Phase::TargetFailed(error.clone());
         }
+        if let Some(hold) = self.subject.as_ref().and_then(|subject| subject.hold.clone()) {
+            return Phase::Held(hold);
+        }
         let paused = self.subject.as_ref().is_some_and(|subject| subject.policy.pause != Pause::No);
         match (paused, &self.last) {
             (true, _) => Phase::Paused,

@@ -166,6 +166,7 @@ fn subject(name: &str, polling_seconds: i64) -> Subject {
             references: References { target: target(name), container: None, authentication: None },
         }],
         target: target(name),
+        hold: None,
     }
 }
 

@@ -56,6 +56,7 @@ pub(super) fn obstacle(phase: &Phase) -> Option<String> {
     match phase {
         Phase::Starting | Phase::Running => None,
         Phase::Paused => Some("the object is paused".to_owned()),
+        Phase::Held(hold) => Some(format!("the object is held: {}", hold.message)),
         Phase::Refused(findings) => {
             let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
             Some(format!("the object is refused: {}", findings.join("; ")))

@@ -249,6 +249,7 @@ fn message(phase: &Phase) -> Option<String> {
     match phase {
         Phase::Starting | Phase::Running | Phase::Paused => None,
         Phase::Refused(findings) => Some(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        Phase::Held(hold) => Some(hold.message.clone()),
         Phase::TargetFailed(error) => Some(error.to_string()),
         Phase::Quarantined(panic) => Some(panic.clone()),
     }

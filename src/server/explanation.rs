@@ -8,7 +8,7 @@ use tidegate_calculator::policy::Policy;
 use tidegate_calculator::time::{Span, Tick};
 use tidegate_engine::protocol::TargetError;
 use tidegate_engine::snapshot::{Phase, Snapshot};
-use tidegate_engine::subject::{Finding, Subject};
+use tidegate_engine::subject::{Finding, Hold, Subject};
 
 use super::triggers;
 
@@ -41,11 +41,19 @@ pub fn explain(snapshot: &Snapshot) -> Explanation {
         Phase::Starting => starting(snapshot),
         Phase::Running => decided(snapshot),
         Phase::Paused => paused(snapshot),
+        Phase::Held(hold) => held(snapshot, hold),
         Phase::Refused(findings) => refused(snapshot, findings),
         Phase::TargetFailed(error) => target_failed(snapshot, error),
         Phase::Quarantined(panic) => quarantined(snapshot, panic),
     };
     Explanation { heading, lines }
+}
+
+/// The decision that would have been acted on, and why it was not.
+fn held(snapshot: &Snapshot, hold: &Hold) -> Vec<String> {
+    let mut lines = decided(snapshot);
+    lines.push(format!(" not acted on: {}", hold.message));
+    lines
 }
 
 /// The counts before and after the last decision; one count if it changed nothing.
@@ -67,8 +75,8 @@ fn replicas(snapshot: &Snapshot) -> String {
 fn moment(snapshot: &Snapshot) -> String {
     let decided = snapshot.decision.as_ref().map_or(snapshot.now.tick, |(_, at)| *at);
     let (time, state) = match &snapshot.phase {
-        Phase::Running | Phase::Paused if snapshot.decision.is_some() => (decided, None),
-        Phase::Starting | Phase::Running => (snapshot.now.tick, Some("starting")),
+        Phase::Running | Phase::Paused | Phase::Held(_) if snapshot.decision.is_some() => (decided, None),
+        Phase::Starting | Phase::Running | Phase::Held(_) => (snapshot.now.tick, Some("starting")),
         Phase::Paused => (snapshot.now.tick, Some("paused")),
         Phase::Refused(_) => (snapshot.now.tick, Some("refused")),
         Phase::TargetFailed(_) => (snapshot.now.tick, Some("target cannot be read")),

@@ -37,7 +37,15 @@ pub(crate) fn subject(name: &str) -> Subject {
     let mut policy = Policy::with_defaults("redis");
     policy.max = 10;
     let triggers = vec![Trigger { spec: redis("jobs"), references }];
-    Subject { id, generation: 1, created: "2026-11-25T12:00:00Z".parse().unwrap(), policy, triggers, target }
+    Subject {
+        id,
+        generation: 1,
+        created: "2026-11-25T12:00:00Z".parse().unwrap(),
+        policy,
+        triggers,
+        target,
+        hold: None,
+    }
 }
 
 /// A decision without steps.

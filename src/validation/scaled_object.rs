@@ -60,6 +60,7 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
             policy: policy(&bounds, behavior, &steering, &triggers, settings),
             triggers,
             target: target.clone(),
+            hold: None,
         })),
         _ => None,
     };

@@ -21,11 +21,11 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// An application with 40 items waiting, at its 8 workers.
+/// An application with 40 items waiting, at its 8 workers. The fields stand in the order in which they must be dropped.
 struct AtEight {
-    redis: Arc<Redis>,
-    manifests: Manifests,
     local: Local,
+    manifests: Manifests,
+    redis: Arc<Redis>,
     pids: Vec<i32>,
 }
 
@@ -37,7 +37,7 @@ impl AtEight {
         let local = Local::start(&manifests);
         local.until_replicas(name, 8);
         let pids = eventually(SOON, "eight workers", || Some(workers(name)).filter(|pids| pids.len() == 8));
-        Self { redis, manifests, local, pids }
+        Self { local, manifests, redis, pids }
     }
 }
 

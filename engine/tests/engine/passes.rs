@@ -6,7 +6,7 @@ use tidegate_calculator::source::{ReadError, ReadErrorKind};
 use tidegate_calculator::time::{Span, Tick};
 use tidegate_engine::protocol::{Change, Command, Event, Input, TargetError, Ticket};
 use tidegate_engine::snapshot::Phase;
-use tidegate_engine::subject::{ObjectId, TargetRef};
+use tidegate_engine::subject::{Hold, ObjectId, Subject, TargetRef};
 
 use crate::world::{World, id, policy, readings, subject, target, two_triggers};
 
@@ -149,6 +149,21 @@ fn a_changed_text_keeps_readings_of_unchanged_triggers_and_drops_old_answers() {
     world.backlog.insert(0, Ok(50));
     world.run_to(10_000);
     assert_eq!(world.replicas, 4, "twice 2, the legacy limit");
+}
+
+#[test]
+fn a_held_object_is_decided_about_and_not_touched() {
+    let mut world = World::empty(0);
+    let hold = Hold { reason: "Observe", message: "the operator observes".to_owned() };
+    world.backlog.insert(0, Ok(40));
+    world.set(Subject { hold: Some(hold.clone()), ..subject(policy()) }, Checkpoint::default());
+    world.run_to(5_000);
+    let snapshot = world.snapshot();
+    assert_eq!((snapshot.phase, world.applied.len()), (Phase::Held(hold), 0));
+    assert_eq!(snapshot.decision.map(|(decision, _)| decision.desired), Some(8));
+    world.set(subject(policy()), Checkpoint::default());
+    world.run_to(6_000);
+    assert_eq!(world.replicas, 8);
 }
 
 #[test]

@@ -93,6 +93,7 @@ pub(crate) fn subject(policy: Policy) -> Subject {
         policy,
         triggers: (0..count).map(trigger).collect(),
         target: target(),
+        hold: None,
     }
 }
 
