@@ -30,9 +30,10 @@ bench: ## the benchmarks
 	@tools/install compiler
 	@$(CARGO) bench $(LOCKED) --workspace --bench '*'
 
+# Each mutant runs all tests: the properties are tried less often than usual, or this would take a day.
 mutants: ## change the calculator in every way its tests should notice; fails when one survives
 	@tools/install compiler mutants
-	@tools/with-tools $(CARGO) mutants --package tidegate-calculator $(ARGS)
+	@PROPTEST_CASES=100 tools/with-tools $(CARGO) mutants --package tidegate-calculator $(ARGS)
 
 # The parts of `check`, one by one.
 

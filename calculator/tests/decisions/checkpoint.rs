@@ -220,7 +220,7 @@ fn what_can_matter_no_more_is_not_stored() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(crate::cases(500))]
 
     #[test]
     fn a_text_is_never_longer_than_the_longest(
@@ -270,7 +270,7 @@ fn pass(world: &mut World, writes: bool, tick: Tick, text: &mut Checkpoint) -> D
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(crate::cases(1_500))]
 
     /// One memory goes on over a gap, another is read back from the text of the last write or flip. From then on both are fed the
     /// same: the one read back never wants fewer replicas, and the same again after one window, or cooldown, and the gap.

@@ -198,7 +198,7 @@ fn best(votes: &[Option<u32>]) -> Option<u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(crate::cases(2_000))]
 
     #[test]
     fn decide_says_what_the_rules_say(mut world in world(), moves in moves(60), pause in prop::option::weighted(0.1, 0_usize..60)) {

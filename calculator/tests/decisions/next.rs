@@ -13,7 +13,7 @@ fn result(decision: &Decision) -> (Option<u32>, u32, Limit, bool, bool, Option<T
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(crate::cases(1_000))]
 
     #[test]
     fn nothing_changes_before_next(

@@ -132,7 +132,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(crate::cases(1_000))]
 
     #[test]
     fn within_bounds_and_never_lowered_by_metrics_while_a_trigger_has_no_value(mut world in world(), moves in moves(40)) {
