@@ -1,5 +1,5 @@
 # The commands of this project. Each one installs what it needs first (`tools/install`), and does no set-up work when all is there.
-# Tools that cargo builds live in $HOME/.cache/tidegate, keyed by version; nothing is kept in the checkout but `target`.
+# Tools that are built for us live in $HOME/.cache/tidegate, keyed by version; nothing is kept in the checkout but `target`.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check tools bench mutants format lint lint-minimal docs dependencies layers generated
@@ -17,14 +17,14 @@ demo: ## watch workers go 0 -> N -> 0; needs no server
 	@tools/install compiler
 	@$(CARGO) run $(LOCKED) --bin tidegate -- demo $(ARGS)
 
-test: ## all tests, with a real Redis and the demo itself
-	@tools/install compiler redis
+test: ## all tests, with a real Redis, a real control plane and the demo itself
+	@tools/install compiler redis control-plane
 	@$(STAGE) test $(CARGO) test $(LOCKED) --workspace
 
 check: format lint lint-minimal docs dependencies layers generated ## everything that can be said without running tests
 
 tools: ## install what is missing for check, test and demo
-	@tools/install compiler redis deny
+	@tools/install compiler redis control-plane deny
 
 bench: ## the benchmarks
 	@tools/install compiler
@@ -50,9 +50,10 @@ lint-minimal: ## check: clippy with no features
 	@tools/install compiler
 	@$(STAGE) lint-minimal $(CARGO) clippy $(LOCKED) --workspace --all-targets --no-default-features -- -D warnings
 
+# Whoever reads it works on it: private items are documented too, and may be linked to.
 docs: ## check: the code's documentation has no broken link
 	@tools/install compiler
-	@$(STAGE) docs env RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(LOCKED) --workspace --all-features --no-deps --quiet
+	@$(STAGE) docs env RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc $(LOCKED) --workspace --all-features --no-deps --document-private-items --quiet
 
 dependencies: ## check: licences, sources and banned crates (deny.toml)
 	@tools/install compiler deny

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod clock;
 pub mod demo;
+pub mod kubernetes;
 pub mod local;
 pub mod manifests;
 pub mod resolution;

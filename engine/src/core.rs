@@ -8,7 +8,7 @@ use tidegate_calculator::source::EndpointId;
 use tidegate_calculator::time::{Now, Tick};
 
 use crate::gate::Gate;
-use crate::object::{Object, Pass};
+use crate::object::{Loaded, Object, Pass};
 use crate::protocol::{Change, Command, Event, Input, QueryId, Tenure, Ticket};
 use crate::subject::{ObjectId, Subject, TargetRef};
 
@@ -58,6 +58,8 @@ pub(crate) struct Context<'a> {
     freed: &'a mut Vec<Freed>,
     /// Whether passes may begin.
     pub(crate) acting: bool,
+    /// Whether anything may be written: replicas or records.
+    pub(crate) held: bool,
 }
 
 impl Context<'_> {
@@ -92,7 +94,10 @@ impl Context<'_> {
 
     /// Tells people.
     pub(crate) fn announce(&mut self, id: &ObjectId, event: Event) {
-        self.out.push(Command::Announce(id.clone(), event));
+        // Another process acts: it tells people itself.
+        if self.held {
+            self.out.push(Command::Announce(id.clone(), event));
+        }
     }
 }
 
@@ -193,7 +198,12 @@ impl Engine {
 
     fn set(&mut self, now: Now, subject: Box<Subject>, checkpoint: Checkpoint, out: &mut Vec<Command>) {
         let slot = self.slot_of(&subject.id, &subject.target, checkpoint.clone(), now);
-        self.move_target(slot, &subject.target, checkpoint, now);
+        self.move_target(slot, &subject.target, checkpoint.clone(), now);
+        if self.tenure == Tenure::Standby
+            && let Some(object) = self.objects.get_mut(slot as usize)
+        {
+            object.memory = Loaded::Waiting(checkpoint);
+        }
         let ticket = self.next_ticket(slot);
         self.at(slot, now, out, |object, cx| object.set(subject, ticket, cx));
     }
@@ -261,8 +271,8 @@ impl Engine {
         self.tenure = tenure;
         for slot in self.slots() {
             self.at(slot, now, out, |object, cx| match tenure {
-                Tenure::Held => object.next_pass = object.next_pass.min(cx.tick()),
-                Tenure::Standby => object.pass = None,
+                Tenure::Held => object.take_over(cx),
+                Tenure::Standby => object.stand_by(),
             });
         }
     }
@@ -344,7 +354,15 @@ impl Engine {
             if current {
                 self.touch(ticket.slot, now, out, |object, cx| object.run_freed(&freed, cx));
             } else {
-                let mut cx = context(self.acting(), now, out, &mut self.reads, &mut self.writes, &mut self.freed);
+                let mut cx = context(
+                    self.acting(),
+                    self.tenure == Tenure::Held,
+                    now,
+                    out,
+                    &mut self.reads,
+                    &mut self.writes,
+                    &mut self.freed,
+                );
                 match freed {
                     Freed::Read(lane, ..) => cx.leave_read(lane),
                     Freed::Write(..) => cx.leave_write(),
@@ -360,11 +378,11 @@ impl Engine {
         out: &mut Vec<Command>,
         action: impl FnOnce(&mut Object, &mut Context<'_>),
     ) {
-        let acting = self.acting();
+        let (acting, held) = (self.acting(), self.tenure == Tenure::Held);
         let Some(object) = self.objects.get_mut(slot as usize) else {
             return;
         };
-        let mut cx = context(acting, now, out, &mut self.reads, &mut self.writes, &mut self.freed);
+        let mut cx = context(acting, held, now, out, &mut self.reads, &mut self.writes, &mut self.freed);
         action(object, &mut cx);
         object.flush(&mut cx);
         let due = object.wanted(acting);
@@ -382,13 +400,14 @@ impl Engine {
 
 fn context<'a>(
     acting: bool,
+    held: bool,
     now: Now,
     out: &'a mut Vec<Command>,
     reads: &'a mut Gate<Option<EndpointId>, (Ticket, u8)>,
     writes: &'a mut Gate<(), (Ticket, WriteKind)>,
     freed: &'a mut Vec<Freed>,
 ) -> Context<'a> {
-    Context { now, out, reads, writes, freed, acting }
+    Context { now, out, reads, writes, freed, acting, held }
 }
 
 impl Object {

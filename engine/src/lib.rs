@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod core;
+mod defect;
 #[cfg(feature = "driver")]
 pub mod driver;
 mod gate;

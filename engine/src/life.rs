@@ -2,6 +2,7 @@
 
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::Evidence;
+use tidegate_calculator::policy::Pause;
 use tidegate_calculator::time::Tick;
 
 use crate::core::Context;
@@ -18,14 +19,23 @@ impl Object {
         }
         self.change_epoch(ticket, cx);
         let kept = self.subject.as_ref().is_some_and(|old| old.triggers == subject.triggers);
+        let rested =
+            self.standing != Standing::Obeyed || self.subject.as_ref().is_some_and(|old| old.policy.pause != Pause::No);
+        if kept && rested {
+            // What was read before a pause may be of yesterday.
+            self.evidence.fill(Evidence::Unread);
+        }
         if !kept {
             self.triggers = subject.triggers.iter().map(|_| Trigger::new()).collect();
             self.evidence = vec![Evidence::Unread; subject.triggers.len()];
         }
+        if self.subject.as_ref().is_none_or(|old| old.created != subject.created) {
+            self.created = cx.now.tick_of(subject.created);
+        }
         self.subject = Some((*subject).into());
         self.standing = Standing::Obeyed;
         self.next_pass = cx.tick();
-        if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas) {
+        if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas).filter(|_| cx.held) {
             self.load(replicas, cx);
         }
     }
@@ -44,7 +54,8 @@ impl Object {
     /// Answers to calls of the old epoch will be dropped, so nothing may wait for them.
     fn change_epoch(&mut self, ticket: Ticket, cx: &mut Context<'_>) {
         self.abandon(cx);
-        if self.triggers.iter().any(|trigger| trigger.open) {
+        // A source that is just being built counts as well.
+        if !self.triggers.is_empty() {
             cx.out.push(Command::Close(self.ticket));
         }
         for trigger in &mut self.triggers {
@@ -76,6 +87,23 @@ impl Object {
         self.last = None;
         self.last_change = None;
         self.record = Record { queued: self.record.queued, running: self.record.running, ..Record::default() };
+    }
+
+    /// This process acts from now on, with the memory that was stored last.
+    pub(crate) fn take_over(&mut self, cx: &mut Context<'_>) {
+        self.next_pass = self.next_pass.min(cx.tick());
+        if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas) {
+            self.load(replicas, cx);
+        }
+    }
+
+    /// Somebody else acts from now on: what waits to be written is not written any more.
+    pub(crate) fn stand_by(&mut self) {
+        self.pass = None;
+        if matches!(self.writing, Writing::Queued(_) | Writing::Conflicted(_)) {
+            self.writing = Writing::Idle;
+        }
+        self.record.queued = false;
     }
 
     /// The process ends: no pass goes on, and what may wait otherwise is stored now.

@@ -29,6 +29,8 @@ pub(crate) struct Object {
     pub(crate) triggers: Vec<Trigger>,
     /// The last word of each trigger; as many as there are triggers.
     pub(crate) evidence: Vec<Evidence>,
+    /// When the object was created, on our clock: fixed when its text comes, so that a jump of the wall clock moves nothing.
+    pub(crate) created: Tick,
     /// When the next pass begins.
     pub(crate) next_pass: Tick,
     /// The pass that waits for answers.
@@ -74,6 +76,8 @@ pub(crate) struct Trigger {
     pub(crate) flight: Option<Flight>,
     /// Read once more as soon as the present read has ended.
     pub(crate) again: bool,
+    /// Its parameters have changed since the present read, or the building of its source, was begun.
+    pub(crate) outdated: bool,
     pub(crate) errors: u64,
 }
 
@@ -205,6 +209,7 @@ impl Object {
             refresh: Refresh::first(now),
             triggers: Vec::new(),
             evidence: Vec::new(),
+            created: now,
             next_pass: now,
             pass: None,
             missed: false,
@@ -273,7 +278,7 @@ impl Refresh {
 impl Trigger {
     /// A trigger that was never read.
     pub(crate) fn new() -> Self {
-        Self { open: false, endpoint: None, answered: None, flight: None, again: false, errors: 0 }
+        Self { open: false, endpoint: None, answered: None, flight: None, again: false, outdated: false, errors: 0 }
     }
 
     fn expires(&self) -> Option<Tick> {

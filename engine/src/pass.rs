@@ -13,6 +13,7 @@ use tidegate_calculator::policy::Pause;
 use tidegate_calculator::time::{Now, Span, Tick};
 
 use crate::core::Context;
+use crate::defect;
 use crate::object::{Last, Loaded, Object, Pass, Refresh, Shown, Standing, Write, Writing};
 use crate::phase;
 use crate::protocol::Event;
@@ -96,11 +97,10 @@ impl Object {
         else {
             return None;
         };
-        let observed =
-            Observation { target: seen.state, triggers: &self.evidence, created: now.tick_of(subject.created) };
+        let observed = Observation { target: seen.state, triggers: &self.evidence, created: self.created };
         // A defect in deciding must cost one object, not the process: it is quarantined.
         let outcome = catch_unwind(AssertUnwindSafe(|| decide(&subject.policy, memory, &observed, now.tick)));
-        Some(outcome.map_err(|panic| text_of(&*panic)))
+        Some(outcome.map_err(|panic| defect::text(&*panic)))
     }
 
     fn act(&mut self, decision: Decision, due: Tick, cx: &mut Context<'_>) {
@@ -112,7 +112,9 @@ impl Object {
             _ => String::new(),
         };
         let lag = due.age(cx.tick());
-        let next = decision.next;
+        // A pass that was under way when the cooldown ended has readings from before it: the next one begins at once.
+        let ended = |end: &Tick| due < *end && *end <= cx.tick();
+        let next = decision.fresh_after.filter(ended).map(|_| cx.tick().next()).or(decision.next);
         self.last = Some(Last { decision: Arc::new(decision), at: cx.tick(), lag });
         self.plan(next, cx.tick());
         let held = self.subject.as_ref().is_some_and(|subject| subject.hold.is_some());
@@ -135,6 +137,7 @@ impl Object {
         if let Loaded::Ready(memory) = &mut self.memory
             && *effects != Effects::default()
         {
+            self.record.dirty |= memory.flips(effects);
             memory.take(effects, now);
             self.record.stale = true;
         }
@@ -212,9 +215,4 @@ fn activity(evidence: &[Evidence]) -> u64 {
     };
     let bits = evidence.iter().take(64).enumerate().filter(|(_, evidence)| is_active(evidence));
     bits.fold(0, |bits, (index, _)| bits | 1 << index)
-}
-
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "an unknown defect".to_owned())
 }

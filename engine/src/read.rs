@@ -50,6 +50,7 @@ impl Object {
             return;
         };
         let (begun, opening) = (cx.tick(), !trigger.open);
+        trigger.outdated = false;
         let expires = begun + READ_DEADLINE + GRACE;
         trigger.flight = Some(Flight::Running { number: call.number, opening, lane, begun, expires });
         cx.out.push(if opening {
@@ -67,7 +68,7 @@ impl Object {
         match result {
             Ok(endpoint) => {
                 if let Some(trigger) = self.triggers.get_mut(index) {
-                    (trigger.open, trigger.endpoint, trigger.again) = (true, endpoint, false);
+                    (trigger.open, trigger.endpoint, trigger.again) = (!trigger.outdated, endpoint, false);
                 }
                 self.start_read(index, cx);
             }
@@ -148,6 +149,7 @@ impl Object {
     pub(crate) fn parameters_changed(&mut self, cx: &mut Context<'_>) {
         for trigger in &mut self.triggers {
             trigger.open = false;
+            trigger.outdated = trigger.flight.is_some();
             trigger.again |= trigger.flight.is_some();
         }
         self.next_pass = self.next_pass.min(cx.tick());

@@ -18,7 +18,7 @@ impl Object {
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) {
         let record = &self.record;
         let waits = record.queued || record.running.is_some() || record.retry.is_some_and(|at| at > cx.tick());
-        if !record.dirty || waits || self.writing != Writing::Idle {
+        if !record.dirty || !cx.held || waits || self.writing != Writing::Idle {
             return;
         }
         self.record.queued = true;

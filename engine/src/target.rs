@@ -86,7 +86,9 @@ impl Object {
             cx.announce(&self.id, Event::TargetFound);
         }
         self.seen = Some(Ok(seen.clone()));
-        self.load(seen.state.replicas, cx);
+        if cx.held {
+            self.load(seen.state.replicas, cx);
+        }
         self.settle_write(seen, refreshed, cx);
     }
 
@@ -98,7 +100,7 @@ impl Object {
         let mut memory = match checkpoint.restore(&subject.policy, replicas, cx.now) {
             Ok(memory) => memory,
             Err(error) => {
-                cx.out.push(Command::Announce(self.id.clone(), Event::CheckpointLost(error.to_string())));
+                cx.announce(&self.id, Event::CheckpointLost(error.to_string()));
                 let mut fresh = Memory::default();
                 fresh.recommendations.hold(cx.tick(), replicas);
                 fresh

@@ -136,8 +136,8 @@ impl Object {
                 self.doubt = Some((write.from, write.to));
                 self.next_pass = cx.tick();
             }
-            Writing::Conflicted(_) | Writing::Doubtful(_) if refreshed => self.foreign(replicas, cx),
-            Writing::Queued(write) if replicas != write.from => self.foreign(replicas, cx),
+            Writing::Conflicted(_) | Writing::Doubtful(_) if refreshed => self.changed(replicas, cx),
+            Writing::Queued(write) if replicas != write.from => self.changed(replicas, cx),
             Writing::Idle => self.notice(replicas, cx),
             running => self.writing = running,
         }
@@ -157,6 +157,12 @@ impl Object {
             }
             _ => self.foreign(replicas, cx),
         }
+    }
+
+    /// Somebody else's change, or a lost write of ours that has landed late, ended this write.
+    fn changed(&mut self, replicas: u32, cx: &mut Context<'_>) {
+        self.notice(replicas, cx);
+        self.next_pass = cx.tick();
     }
 
     fn foreign(&mut self, replicas: u32, cx: &mut Context<'_>) {

@@ -49,7 +49,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     let Arguments { files, output } = arguments;
     let loaded = load(files);
     let reports = {
-        let known = Files::new(&loaded.documents);
+        let known = Files::new(&loaded.documents).for_cluster();
         validation::documents(&loaded.documents, &known, &Settings::default(), Timestamp::now())
     };
     let outcome = Outcome { loaded: &loaded, reports: &reports };
@@ -204,7 +204,7 @@ metadata:
                 Err(broken) => loaded.broken.push(broken),
             }
         }
-        let known = Files::new(&loaded.documents);
+        let known = Files::new(&loaded.documents).for_cluster();
         let reports = validation::documents(&loaded.documents, &known, &Settings::default(), Timestamp::UNIX_EPOCH);
         let outcome = Outcome { loaded: &loaded, reports: &reports };
         (outcome.to_string(), outcome.json(), outcome.exit_code())

@@ -44,7 +44,8 @@ use self::fleet::Fleet;
 use self::inventory::Inventory;
 use self::logs::Logs;
 use self::objects::ObjectRecords;
-use self::ports::{Deployments, DirectoryJournal, FileResolver, MachineClock, ProcessTarget};
+use self::ports::{Deployments, DirectoryJournal, FileResolver, ProcessTarget};
+use crate::clock::MachineClock;
 use crate::sources::TriggerSources;
 
 /// What to run and how.

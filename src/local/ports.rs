@@ -1,18 +1,14 @@
-//! The engine's ports on one machine: the scale of processes, values from files, a journal in the state directory, a clock.
+//! The engine's ports on one machine: the scale of processes, values from files and a journal in the state directory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use tidegate_calculator::source::{Parameters, ReadError};
-use tidegate_calculator::time::{Now, Tick};
-use tidegate_engine::ports::{Clock, Journal, Resolver, Target};
+use tidegate_engine::ports::{Journal, Resolver, Target};
 use tidegate_engine::protocol::{ApplyError, Entry, Event, JournalError, Seen, TargetError, Version};
 use tidegate_engine::subject::{ObjectId, References, TargetRef};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
 use super::Machine;
 use super::deployment::Message;
@@ -38,10 +34,6 @@ pub(super) struct FileResolver {
 /// Keeps entries in the state directory and tells people through the log.
 #[derive(Debug)]
 pub(super) struct DirectoryJournal(pub(super) Arc<ObjectRecords>);
-
-/// The clock of this machine.
-#[derive(Debug)]
-pub(super) struct MachineClock(Instant);
 
 /// What is said of a target that is not here.
 pub(super) fn not_found(target: &TargetRef) -> TargetError {
@@ -154,26 +146,5 @@ fn describe(event: &Event) -> String {
             format!("deciding about it failed, and it is left alone until its text changes: {why}")
         }
         Event::CheckpointLost(why) => format!("its memory starts anew, and nothing is lowered for one window: {why}"),
-    }
-}
-
-impl MachineClock {
-    /// A clock that starts now.
-    pub(super) fn new() -> Self {
-        Self(Instant::now())
-    }
-}
-
-#[async_trait]
-impl Clock for MachineClock {
-    fn now(&self) -> Now {
-        let millis = i64::try_from(self.0.elapsed().as_millis()).unwrap_or(i64::MAX);
-        Now { tick: Tick(millis), wall: Timestamp::now() }
-    }
-
-    async fn until(&self, tick: Tick) {
-        // The tick of a part of a millisecond begins with the whole one before it.
-        let millis = u64::try_from(tick.0).unwrap_or(0);
-        tokio::time::sleep_until(self.0 + Duration::from_millis(millis)).await;
     }
 }

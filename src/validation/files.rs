@@ -13,6 +13,7 @@ use crate::manifests::Document;
 pub struct Files<'a> {
     /// By kind and name; several if namespaces or API groups differ.
     by_name: HashMap<(&'a str, &'a str), Vec<&'a Document>>,
+    for_cluster: bool,
 }
 
 impl<'a> Files<'a> {
@@ -22,7 +23,12 @@ impl<'a> Files<'a> {
         for document in documents {
             by_name.entry((document.kind(), document.name())).or_default().push(document);
         }
-        Self { by_name }
+        Self { by_name, for_cluster: false }
+    }
+
+    /// The same for documents that are going to be applied to a cluster.
+    pub fn for_cluster(self) -> Self {
+        Self { for_cluster: true, ..self }
     }
 
     fn find(&self, kind: &str, namespace: Option<&str>, name: &str) -> impl Iterator<Item = &'a Document> {
@@ -53,6 +59,10 @@ impl<'a> Files<'a> {
 impl Surroundings for Files<'_> {
     fn place(&self) -> &'static str {
         "in these files"
+    }
+
+    fn restores(&self) -> bool {
+        self.for_cluster
     }
 
     fn target(&self, target: &TargetRef) -> Sight<()> {

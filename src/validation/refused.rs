@@ -3,20 +3,21 @@
 use serde_json::Value;
 
 use super::findings::Findings;
+use super::surroundings::Surroundings;
 use crate::manifests::path;
 
 /// The end of every refusal.
 const NOT_YET: &str = "is not supported yet";
 
 /// Says it for a `ScaledObject`.
-pub(super) fn check(spec: &Value, findings: &mut Findings) {
+pub(super) fn check(spec: &Value, known: &dyn Surroundings, findings: &mut Findings) {
     let given = |pointer: &str| spec.pointer(pointer).filter(|value| !value.is_null());
     if given("/fallback").is_some() {
         let allowed = format!("{NOT_YET}; without it, replicas stay as they are while a trigger fails");
         findings.refuse("fallback", None, allowed);
     }
-    if given("/advanced/restoreToOriginalReplicaCount") == Some(&Value::Bool(true)) {
-        let allowed = format!("{NOT_YET}; replicas stay as they are when the object is deleted");
+    if given("/advanced/restoreToOriginalReplicaCount") == Some(&Value::Bool(true)) && !known.restores() {
+        let allowed = "is honoured on a cluster only; here replicas stay as they are when the object is deleted";
         findings.refuse("advanced.restoreToOriginalReplicaCount", Some("true".to_owned()), allowed);
     }
     // An empty block means the same as none.

@@ -41,7 +41,7 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
     let steering = annotations::read(&all_annotations, &mut findings);
     let bounds = replicas::read(spec, settings, &mut findings);
     let behavior = behavior::read(spec, settings, &mut findings);
-    refused::check(spec, &mut findings);
+    refused::check(spec, known, &mut findings);
 
     let id = metadata::id(value);
     let target = id.as_ref().and_then(|id| target::read(spec, id));

@@ -40,6 +40,11 @@ pub trait Surroundings {
     /// Where was looked, as the end of "is not ...": `in these files`.
     fn place(&self) -> &'static str;
 
+    /// Whether whoever obeys the object here honours `restoreToOriginalReplicaCount` when it is deleted.
+    fn restores(&self) -> bool {
+        false
+    }
+
     /// Whether the target is there.
     fn target(&self, target: &TargetRef) -> Sight<()>;
 

@@ -1,6 +1,5 @@
 //! The calls that commands become: each has a deadline, and a panic in one is its own error.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use futures::FutureExt;
 use tidegate_calculator::source::{ReadError, ReadErrorKind};
 use tidegate_calculator::time::Span;
 
+use crate::defect;
 use crate::ports::{Journal, Resolver, Sources, Target};
 use crate::protocol::{ApplyError, Call, Entry, Input, JournalError, TargetError, Version};
 use crate::subject::{ObjectId, Subject, TargetRef};
@@ -31,14 +31,9 @@ enum Failure {
 async fn guarded<T>(deadline: Span, call: impl Future<Output = T>) -> Result<T, Failure> {
     match tokio::time::timeout(deadline.duration(), AssertUnwindSafe(call).catch_unwind()).await {
         Err(_) => Err(Failure::Late),
-        Ok(Err(panic)) => Err(Failure::Panic(text_of(&*panic))),
+        Ok(Err(panic)) => Err(Failure::Panic(defect::text(&*panic))),
         Ok(Ok(answer)) => Ok(answer),
     }
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "an unknown defect".to_owned())
 }
 
 impl Failure {

@@ -1,9 +1,8 @@
 //! Faults: conflicts, lost answers, a watch that is late, a journal that fails, and the end of the process.
 
-use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::policy::Policy;
 use tidegate_calculator::source::ReadErrorKind;
-use tidegate_engine::protocol::{ApplyError, Event, Input, Tenure};
+use tidegate_engine::protocol::{ApplyError, Event, Input};
 
 use crate::world::{ApplyAnswer, World, policy, readings};
 
@@ -171,13 +170,14 @@ fn a_drain_stores_what_was_waiting_and_begins_nothing() {
 }
 
 #[test]
-fn a_standby_watches_and_acts_at_once_when_it_is_its_turn() {
-    let mut world = World::empty(0);
-    world.feed(Input::Tenure(Tenure::Standby));
-    world.set(crate::world::subject(policy()), Checkpoint::default());
-    world.backlog.insert(0, Ok(40));
-    world.run_to(60_000);
-    assert_eq!((world.reads.len(), world.applied.len(), world.stored.len()), (0, 0, 0));
-    world.feed(Input::Tenure(Tenure::Held));
-    assert_eq!(world.replicas, 8);
+fn a_lost_write_that_lands_before_the_next_one_is_ours() {
+    let mut world = World::new(2, Policy { min: 1, ..policy() });
+    world.backlog.insert(0, Ok(10));
+    world.run_to(1_000);
+    world.backlog.insert(0, Ok(20));
+    // The first write is lost; it lands just before the second one arrives.
+    world.apply_answers = vec![ApplyAnswer::Lost, ApplyAnswer::Foreign(4)];
+    world.run_to(40_000);
+    assert_eq!((world.replicas, world.event_count(foreign)), (4, 0));
+    assert_eq!(world.event_count(|event| matches!(event, Event::Scaled(_))), 1);
 }

@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's own tools may panic, too")]
 
 mod faults;
+mod memory;
 mod passes;
+mod tenure;
 mod world;

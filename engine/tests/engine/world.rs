@@ -18,7 +18,7 @@ use tidegate_engine::snapshot::Snapshot;
 use tidegate_engine::subject::{ObjectId, References, Subject, TargetRef, Trigger};
 
 /// 2026-01-01T00:00:00Z: tick 0 of every world.
-const START: i64 = 1_767_225_600;
+pub(crate) const START: i64 = 1_767_225_600;
 
 pub(crate) struct World {
     pub(crate) engine: Engine,

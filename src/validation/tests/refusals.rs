@@ -77,8 +77,8 @@ fn object_level_errors_are_named_exactly() {
         one(
             "/spec/advanced/restoreToOriginalReplicaCount",
             json!(true),
-            "error advanced.restoreToOriginalReplicaCount: \"true\" is not supported yet; replicas stay as they are when the \
-             object is deleted",
+            "error advanced.restoreToOriginalReplicaCount: \"true\" is honoured on a cluster only; here replicas stay as they are \
+             when the object is deleted",
         ),
         one(
             "/spec/advanced/scalingModifiers",

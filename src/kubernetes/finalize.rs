@@ -1,0 +1,339 @@
+//! What must be undone when a ScaledObject is deleted, and the finalizers that see to it.
+//!
+//! * `finalizer.keda.sh`, left behind by a KEDA that is gone, is removed on deletion; a KEDA that lives removes it itself.
+//! * With `restoreToOriginalReplicaCount: true` an object carries our finalizer. On deletion its target gets the replicas back that it
+//!   had before it was scaled.
+//! * An object of which nothing must be undone carries no finalizer of ours: it can be deleted while nobody runs.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kube::api::{Api, ApiResource, GroupVersionKind, Patch, PatchParams};
+use kube::{Client, ResourceExt as _};
+use serde_json::{Value, json};
+use tidegate_crds::ScaledObject;
+use tidegate_engine::ports::Objects;
+use tidegate_engine::protocol::{Change, Tenure};
+use tidegate_engine::subject::{ObjectId, TargetRef};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+use super::holds::Holds;
+use super::known::{Known, ObjectFacts};
+use super::settings::Mode;
+
+/// The finalizer of an object whose replicas are restored on deletion.
+pub const FINALIZER: &str = "tidegate.dev/finalizer";
+/// The finalizer that KEDA sets on every object.
+pub const KEDA_FINALIZER: &str = "finalizer.keda.sh";
+/// Our field manager.
+const MANAGER: &str = "tidegate";
+/// How long one call may take.
+const CALL: Duration = Duration::from_secs(5);
+/// How long after a failure it is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What has to be done about one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Plan {
+    /// Whether the target gets its old replicas back.
+    restore: bool,
+    /// The finalizers that it shall have.
+    finalizers: Vec<String>,
+}
+
+/// What a plan is made of.
+#[derive(Clone, Copy, Debug)]
+struct Circumstances<'a> {
+    deleting: bool,
+    finalizers: &'a [String],
+    /// The object wants its replicas restored.
+    restore: bool,
+    /// A KEDA lives that does all this itself.
+    keda: bool,
+    /// Targets may be touched: neither the mode nor another writer forbids it.
+    acts: bool,
+}
+
+/// What to do; none if nothing.
+fn plan(of: Circumstances<'_>) -> Option<Plan> {
+    let has = |name: &str| of.finalizers.iter().any(|finalizer| finalizer == name);
+    let without = |gone: &[&str]| -> Vec<String> {
+        of.finalizers.iter().filter(|finalizer| !gone.contains(&finalizer.as_str())).cloned().collect()
+    };
+    let (finalizers, restore) = match (of.deleting, of.keda) {
+        // Ours is removed in any case; what KEDA does it does before it removes its own.
+        (true, true) => (without(&[FINALIZER]), false),
+        (true, false) => (without(&[FINALIZER, KEDA_FINALIZER]), of.restore && of.acts),
+        (false, true) => return None,
+        (false, false) if of.restore && of.acts && !has(FINALIZER) => {
+            (of.finalizers.iter().cloned().chain([FINALIZER.to_owned()]).collect(), false)
+        }
+        (false, false) if !of.restore => (without(&[FINALIZER]), false),
+        (false, false) => return None,
+    };
+    (finalizers != of.finalizers).then_some(Plan { restore, finalizers })
+}
+
+/// The objects that changed and have not been looked at; bounded by what exists.
+#[derive(Debug, Default)]
+struct Waiting {
+    objects: Mutex<BTreeSet<ObjectId>>,
+    news: Notify,
+}
+
+/// The objects of the engine, of which the finalizer hears on their way.
+pub struct Overheard<O> {
+    objects: O,
+    waiting: Arc<Waiting>,
+}
+
+/// Sets, obeys and removes finalizers while this process acts.
+pub struct Finalizer {
+    client: Client,
+    known: Known,
+    holds: Holds,
+    mode: Mode,
+    keda: watch::Receiver<Option<bool>>,
+    waiting: Arc<Waiting>,
+}
+
+/// Why an object could not be settled this time.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {resource}: {why}")]
+struct Unsettled {
+    verb: &'static str,
+    resource: &'static str,
+    why: String,
+}
+
+/// The finalizer of these objects, and the objects as the engine takes them.
+pub fn overhear<O>(
+    objects: O,
+    client: Client,
+    known: Known,
+    holds: Holds,
+    mode: Mode,
+    keda: watch::Receiver<Option<bool>>,
+) -> (Overheard<O>, Finalizer) {
+    let waiting = Arc::new(Waiting::default());
+    let finalizer = Finalizer { client, known, holds, mode, keda, waiting: waiting.clone() };
+    (Overheard { objects, waiting }, finalizer)
+}
+
+#[async_trait]
+impl<O: Objects> Objects for Overheard<O> {
+    async fn next(&mut self) -> Option<Change> {
+        let change = self.objects.next().await;
+        match &change {
+            Some(Change::Set(subject, _)) => self.waiting.add(subject.id.clone()),
+            Some(Change::Refused(id, ..) | Change::Gone(id)) => self.waiting.add(id.clone()),
+            _ => {}
+        }
+        change
+    }
+}
+
+impl Waiting {
+    fn add(&self, id: ObjectId) {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.news.notify_one();
+    }
+
+    fn take(&self) -> Option<ObjectId> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
+    }
+}
+
+impl Finalizer {
+    /// Settles objects from the beginning of the tenure until the process ends.
+    pub async fn run(mut self, mut tenure: watch::Receiver<Tenure>) {
+        if tenure.wait_for(|tenure| *tenure == Tenure::Held).await.is_err() {
+            return;
+        }
+        // Those that wait for KEDA to go away, and those that failed.
+        let mut parked = BTreeSet::new();
+        let mut failed = BTreeSet::new();
+        loop {
+            while let Some(id) = self.waiting.take() {
+                match self.settle(&id).await {
+                    Ok(true) => _ = parked.remove(&id),
+                    Ok(false) => _ = parked.insert(id),
+                    Err(error) => {
+                        tracing::warn!("{id}: {error}; it is tried again");
+                        failed.insert(id);
+                    }
+                }
+            }
+            tokio::select! {
+                () = self.waiting.news.notified() => {}
+                () = sleep(RETRY), if !failed.is_empty() => {
+                    std::mem::take(&mut failed).into_iter().for_each(|id| self.waiting.add(id));
+                }
+                Ok(()) = self.keda.changed() => {
+                    std::mem::take(&mut parked).into_iter().for_each(|id| self.waiting.add(id));
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is left to do for this object unless it changes; false if it depends on whether a KEDA lives.
+    async fn settle(&self, id: &ObjectId) -> Result<bool, Unsettled> {
+        let Some(facts) = self.known.get(id) else { return Ok(true) };
+        let keda = self.keda.borrow().unwrap_or(false);
+        let matters = facts.restore || !facts.finalizers.is_empty();
+        // Most objects end here, without a call.
+        if self.plan(id, &facts.target, facts.deleting, &facts.finalizers, facts.restore).is_some() {
+            self.perform(id, &facts).await?;
+        }
+        Ok(!(keda && matters))
+    }
+
+    fn plan(&self, id: &ObjectId, target: &TargetRef, deleting: bool, finalizers: &[String], restore: bool) -> Option<Plan> {
+        plan(Circumstances {
+            deleting,
+            finalizers,
+            restore,
+            keda: self.keda.borrow().unwrap_or(false),
+            acts: self.mode == Mode::Auto && self.holds.of(id, target).is_none(),
+        })
+    }
+
+    /// Reads the object past the watch, and does what there is to do about it.
+    async fn perform(&self, id: &ObjectId, facts: &ObjectFacts) -> Result<(), Unsettled> {
+        let objects: Api<ScaledObject> = Api::namespaced(self.client.clone(), &id.namespace);
+        // Somebody may write between our read and our write; more than a few times in a row is not that.
+        for _ in 0..3 {
+            let Some(object) = call("get", "scaledobjects.keda.sh", objects.get_opt(&id.name)).await? else { return Ok(()) };
+            let deleting = object.metadata.deletion_timestamp.is_some();
+            let advanced = object.spec.advanced.as_ref();
+            let wanted = advanced.and_then(|advanced| advanced.restore_to_original_replica_count).unwrap_or(false);
+            let Some(plan) = self.plan(id, &facts.target, deleting, object.finalizers(), wanted) else { return Ok(()) };
+            if plan.restore {
+                self.restore(id, facts, &object).await;
+            }
+            let finalizers = (!plan.finalizers.is_empty()).then_some(&plan.finalizers);
+            let body = json!({ "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers } });
+            match self.patch(&objects, id, &body).await? {
+                true => {
+                    tracing::info!("{id}: finalizers are now [{}]", plan.finalizers.join(", "));
+                    return Ok(());
+                }
+                false => continue,
+            }
+        }
+        Err(Unsettled { verb: "patch", resource: "scaledobjects.keda.sh", why: "it keeps changing".to_owned() })
+    }
+
+    /// Whether it was written; false if the object has changed since it was read.
+    async fn patch(&self, objects: &Api<ScaledObject>, id: &ObjectId, body: &Value) -> Result<bool, Unsettled> {
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = Patch::Merge(body);
+        match timeout(CALL, objects.patch_metadata(&id.name, &params, &patch)).await {
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 => Ok(false),
+            // It is gone: nothing is left to do.
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(true),
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(error)) => Err(unsettled("patch", "scaledobjects.keda.sh", error)),
+            Err(_) => Err(unsettled("patch", "scaledobjects.keda.sh", format!("no answer within {CALL:?}"))),
+        }
+    }
+
+    /// Gives the target its old replicas back. As with KEDA, what goes wrong is only told: it must not keep the object.
+    async fn restore(&self, id: &ObjectId, facts: &ObjectFacts, object: &ScaledObject) {
+        let Some(original) = object.status.as_ref().and_then(|status| status.original_replica_count) else {
+            tracing::info!("{id}: its original replicas are not known, so they stay as they are");
+            return;
+        };
+        let target = &facts.target;
+        if facts.target_resource.is_empty() {
+            tracing::warn!("{id}: {target} was never seen, so its replicas stay as they are");
+            return;
+        }
+        let (group, version) = target.api_version.rsplit_once('/').unwrap_or(("", &target.api_version));
+        let kind = GroupVersionKind::gvk(group, version, &target.kind);
+        let resource = ApiResource::from_gvk_with_plural(&kind, &facts.target_resource);
+        let api: Api<kube::api::DynamicObject> = Api::namespaced_with(self.client.clone(), &target.namespace, &resource);
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let body = Patch::Merge(json!({ "spec": { "replicas": original } }));
+        match timeout(CALL, api.patch_scale(&target.name, &params, &body)).await {
+            Ok(Ok(_)) => tracing::info!("{id}: deleted; {target} has its original replicas again ({original})"),
+            Ok(Err(error)) => tracing::warn!("{id}: cannot restore {original} replicas of {target}: {error}"),
+            Err(_) => tracing::warn!("{id}: cannot restore {original} replicas of {target}: no answer within {CALL:?}"),
+        }
+    }
+}
+
+async fn call<T>(
+    verb: &'static str,
+    resource: &'static str,
+    answer: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Unsettled> {
+    match timeout(CALL, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(unsettled(verb, resource, error)),
+        Err(_) => Err(unsettled(verb, resource, format!("no answer within {CALL:?}"))),
+    }
+}
+
+fn unsettled(verb: &'static str, resource: &'static str, why: impl ToString) -> Unsettled {
+    Unsettled { verb, resource, why: why.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(all: &[&str]) -> Vec<String> {
+        all.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    const CALM: Circumstances<'static> =
+        Circumstances { deleting: false, finalizers: &[], restore: false, keda: false, acts: true };
+
+    #[test]
+    fn an_object_without_anything_to_undo_gets_no_finalizer() {
+        assert_eq!(plan(CALM), None);
+        let of_keda = names(&[KEDA_FINALIZER]);
+        assert_eq!(plan(Circumstances { finalizers: &of_keda, ..CALM }), None, "it stays until the object is deleted");
+        assert_eq!(plan(Circumstances { deleting: true, ..CALM }), None);
+    }
+
+    #[test]
+    fn a_finalizer_is_there_while_replicas_are_to_be_restored() {
+        let wanted = Circumstances { restore: true, ..CALM };
+        let (ours, both) = (names(&[FINALIZER]), names(&["a/b", FINALIZER]));
+        assert_eq!(plan(wanted), Some(Plan { restore: false, finalizers: ours.clone() }));
+        assert_eq!(plan(Circumstances { finalizers: &ours, ..wanted }), None);
+        let not_any_more = Circumstances { finalizers: &both, ..CALM };
+        assert_eq!(plan(not_any_more), Some(Plan { restore: false, finalizers: names(&["a/b"]) }));
+        assert_eq!(plan(Circumstances { acts: false, ..wanted }), None, "who touches nothing undoes nothing");
+    }
+
+    #[test]
+    fn on_deletion_replicas_are_restored_and_the_finalizers_go() {
+        let all = names(&[KEDA_FINALIZER, "a/b", FINALIZER]);
+        let deleted = Circumstances { deleting: true, finalizers: &all, restore: true, ..CALM };
+        assert_eq!(plan(deleted), Some(Plan { restore: true, finalizers: names(&["a/b"]) }));
+        assert_eq!(
+            plan(Circumstances { acts: false, ..deleted }),
+            Some(Plan { restore: false, finalizers: names(&["a/b"]) }),
+            "another writer is not fought, but the object must not stay for ever"
+        );
+        let of_keda = names(&[KEDA_FINALIZER]);
+        let left_by_keda = Circumstances { finalizers: &of_keda, restore: false, ..deleted };
+        assert_eq!(plan(left_by_keda), Some(Plan { restore: false, finalizers: vec![] }));
+    }
+
+    #[test]
+    fn a_live_keda_keeps_its_finalizer() {
+        let all = names(&[KEDA_FINALIZER, FINALIZER]);
+        let deleted = Circumstances { deleting: true, finalizers: &all, restore: true, keda: true, ..CALM };
+        assert_eq!(plan(deleted), Some(Plan { restore: false, finalizers: names(&[KEDA_FINALIZER]) }));
+        let of_keda = names(&[KEDA_FINALIZER]);
+        assert_eq!(plan(Circumstances { finalizers: &of_keda, ..deleted }), None);
+        assert_eq!(plan(Circumstances { restore: true, keda: true, ..CALM }), None);
+    }
+}

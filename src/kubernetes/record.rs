@@ -1,0 +1,106 @@
+//! Says what an object's ScaleRecord should hold: what `kubectl get sr` shows, and what the next start needs to know.
+//!
+//! Everything here is pure. The status is written whole by server-side apply, as field manager [`FIELD_MANAGER`] and by
+//! force: nobody else writes a record. Its numbers are those of the last write, never live ones.
+
+mod conditions;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
+use tidegate_calculator::decision::Limit;
+use tidegate_crds::scale_record::{LastChange, Target};
+use tidegate_crds::{KEDA_GROUP, ScaleRecordStatus, TIDEGATE_GROUP, VERSION};
+use tidegate_engine::protocol::Entry;
+use tidegate_engine::snapshot::Phase;
+use tidegate_engine::subject::{ObjectId, TargetRef};
+
+use super::status::{LONGEST_MESSAGE, count, cut, seconds};
+
+/// Who owns the fields that we write.
+pub const FIELD_MANAGER: &str = "tidegate";
+
+/// The status of a record after `entry`, at `now`. What this entry says nothing about stays as it was.
+///
+/// `lost` is why the stored checkpoint could not be read, if that has just happened.
+pub fn next(
+    target: &TargetRef,
+    entry: &Entry,
+    previous: &ScaleRecordStatus,
+    lost: Option<&str>,
+    now: Timestamp,
+) -> ScaleRecordStatus {
+    let now = Time(seconds(now));
+    let target = Target {
+        api_version: target.api_version.to_string(),
+        kind: target.kind.to_string(),
+        name: target.name.to_string(),
+    };
+    // What is told of another target says nothing about this one.
+    let same = previous.target.as_ref() == Some(&target);
+    let last_change = entry.last_change.as_ref().map(|last| LastChange {
+        at: Time(seconds(last.at)),
+        from: count(last.from),
+        to: count(last.to),
+        why: Some(cut(last.why.clone(), LONGEST_MESSAGE)),
+    });
+    let checkpoint = entry.checkpoint.as_ref().map(|checkpoint| checkpoint.0.as_str().into());
+    ScaleRecordStatus {
+        replicas: entry.replicas.map(count).or(previous.replicas.filter(|_| same)),
+        desired: entry.desired.map(count),
+        min: entry.bounds.map(|(min, _)| count(min)),
+        max: entry.bounds.map(|(_, max)| count(max)),
+        limited_by: entry.limited_by.filter(|limit| *limit != Limit::Metrics).map(|limit| limit.reason().to_owned()),
+        mode: Some(mode(&entry.phase).to_owned()),
+        last_change: last_change.or_else(|| previous.last_change.clone().filter(|_| same)),
+        operation: previous.operation.clone().filter(|_| same),
+        checkpoint: checkpoint.or_else(|| previous.checkpoint.clone()),
+        conditions: conditions::next(&target, entry, &previous.conditions, lost, &now),
+        target: Some(target),
+    }
+}
+
+/// How an object is run, in one word.
+fn mode(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Starting | Phase::Running => "Scale",
+        Phase::Held(hold) if matches!(hold.reason, "Observe" | "LiveKeda") => "Observe",
+        Phase::Held(_) | Phase::Paused | Phase::Refused(_) | Phase::TargetFailed(_) | Phase::Quarantined(_) => {
+            phase.reason()
+        }
+    }
+}
+
+/// The record itself, to be applied before its status can be: it belongs to its ScaledObject and goes with it.
+pub fn record(id: &ObjectId, owner_uid: &str) -> Value {
+    json!({
+        "apiVersion": format!("{TIDEGATE_GROUP}/{VERSION}"),
+        "kind": "ScaleRecord",
+        "metadata": {
+            "name": &*id.name,
+            "namespace": &*id.namespace,
+            "ownerReferences": [{
+                "apiVersion": format!("{KEDA_GROUP}/{VERSION}"),
+                "kind": "ScaledObject",
+                "name": &*id.name,
+                "uid": owner_uid,
+                "controller": true,
+                // Deleting the ScaledObject must never wait for its record.
+                "blockOwnerDeletion": false,
+            }],
+        },
+    })
+}
+
+/// The status of a record, to be applied to its `/status`.
+pub fn status(id: &ObjectId, status: &ScaleRecordStatus) -> Value {
+    json!({
+        "apiVersion": format!("{TIDEGATE_GROUP}/{VERSION}"),
+        "kind": "ScaleRecord",
+        "metadata": { "name": &*id.name, "namespace": &*id.namespace },
+        "status": status,
+    })
+}
+
+#[cfg(test)]
+mod tests;

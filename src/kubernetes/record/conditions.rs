@@ -1,0 +1,143 @@
+//! The conditions of a ScaleRecord: the HorizontalPodAutoscaler's three, always, and ours, each only while it is the case.
+//!
+//! * `AbleToScale`, `ScalingActive`, `ScalingLimited` have the meaning and, where there is one, the reason that
+//!   autoscaling/v2 gives them, so that what watches an HPA can watch a record.
+//! * `Held`: something forbids touching the target; the reason says what, the message what to do.
+//! * `Refused`: the text cannot be obeyed. `TargetFailed`: the target cannot be read. `TriggersFailed`: a trigger has no
+//!   value. `Quarantined`: deciding failed. `CheckpointLost`: the memory began anew within the last hour.
+
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use tidegate_calculator::decision::{Health, Limit};
+use tidegate_crds::scale_record::Target;
+use tidegate_engine::protocol::Entry;
+use tidegate_engine::snapshot::Phase;
+
+use crate::kubernetes::status::{LONGEST_MESSAGE, cut, refusal};
+
+const TRUE: &str = "True";
+const FALSE: &str = "False";
+const UNKNOWN: &str = "Unknown";
+
+const CHECKPOINT_LOST: &str = "CheckpointLost";
+
+/// How long a lost memory is worth knowing: the longest window that it could have held.
+const WORTH_KNOWING: SignedDuration = SignedDuration::from_hours(1);
+
+/// Status, reason and message of one condition.
+type Said = (&'static str, &'static str, String);
+
+/// All conditions after `entry`; a transition time moves only when the status does.
+pub(super) fn next(
+    target: &Target,
+    entry: &Entry,
+    previous: &[Condition],
+    lost: Option<&str>,
+    now: &Time,
+) -> Vec<Condition> {
+    let mut said = vec![
+        ("AbleToScale", able_to_scale(target, &entry.phase)),
+        ("ScalingActive", scaling_active(entry)),
+        ("ScalingLimited", scaling_limited(entry)),
+    ];
+    said.extend(ours(entry));
+    let conditions = said.into_iter().map(|(kind, said)| condition(kind, said, previous, now));
+    conditions.chain(checkpoint_lost(previous, lost, now)).collect()
+}
+
+fn able_to_scale(target: &Target, phase: &Phase) -> Said {
+    match phase {
+        Phase::TargetFailed(error) => (FALSE, "FailedGetScale", error.to_string()),
+        Phase::Held(hold) => (FALSE, hold.reason, hold.message.clone()),
+        Phase::Refused(_) => (FALSE, "Refused", "the object's text cannot be obeyed".to_owned()),
+        Phase::Quarantined(_) => (FALSE, "Quarantined", "deciding about the object failed".to_owned()),
+        Phase::Starting | Phase::Running | Phase::Paused => {
+            let message = format!("the scale of {}/{} can be read", target.kind, target.name);
+            (TRUE, "SucceededGetScale", message)
+        }
+    }
+}
+
+fn scaling_active(entry: &Entry) -> Said {
+    let told = |status, reason, message: &str| (status, reason, message.to_owned());
+    match (&entry.phase, entry.health) {
+        (Phase::Paused, _) => told(FALSE, "ScalingDisabled", "an annotation pauses the object"),
+        (Phase::Refused(_), _) => told(FALSE, "Refused", "nothing is decided until the object is mended"),
+        (Phase::Quarantined(_), _) => told(FALSE, "Quarantined", "nothing is decided until the object changes"),
+        (Phase::TargetFailed(_), _) => told(UNKNOWN, "TargetFailed", "nothing is decided while the target is unknown"),
+        (Phase::Starting | Phase::Running | Phase::Held(_), None) => {
+            told(UNKNOWN, "Starting", "the triggers have not been read yet")
+        }
+        (_, Some(Health::Good)) => told(TRUE, "ValidMetricFound", "all triggers give values"),
+        (_, Some(Health::Partial)) => told(TRUE, "ValidMetricFound", "some triggers give values"),
+        (_, Some(Health::Failing)) => told(FALSE, "FailedGetExternalMetric", "no trigger that gives a value is active"),
+    }
+}
+
+fn scaling_limited(entry: &Entry) -> Said {
+    let within = "the desired count is within the acceptable range";
+    let (status, reason, message) = match entry.limited_by {
+        None => (UNKNOWN, "Starting", "nothing has been decided yet"),
+        Some(Limit::Metrics | Limit::Idle) => (FALSE, "DesiredWithinRange", within),
+        Some(Limit::Minimum) => (TRUE, "TooFewReplicas", "the desired count is less than minReplicaCount"),
+        Some(Limit::Maximum) => (TRUE, "TooManyReplicas", "the desired count is more than maxReplicaCount"),
+        Some(Limit::ScaleUpRate) => (TRUE, "ScaleUpLimit", "the desired count is rising faster than the rate allows"),
+        Some(Limit::ScaleDownRate) => {
+            (TRUE, "ScaleDownLimit", "the desired count is falling faster than the rate allows")
+        }
+        Some(limit @ Limit::Stabilization) => (TRUE, limit.reason(), "a stabilization window holds the count"),
+        Some(limit @ Limit::Cooldown) => (TRUE, limit.reason(), "the cooldown has not ended"),
+        Some(limit @ Limit::Paused) => (TRUE, limit.reason(), "an annotation pauses the object"),
+        Some(limit @ Limit::FailedTrigger) => (TRUE, limit.reason(), "a trigger has no value, so nothing is lowered"),
+        Some(limit @ Limit::PolicyMissing) => {
+            (TRUE, limit.reason(), "a policy that the object names is missing, so nothing is lowered")
+        }
+    };
+    (status, reason, message.to_owned())
+}
+
+/// What is the case of what should not be.
+fn ours(entry: &Entry) -> Vec<(&'static str, Said)> {
+    let mut ours = Vec::new();
+    match &entry.phase {
+        Phase::Held(hold) => ours.push(("Held", (TRUE, hold.reason, hold.message.clone()))),
+        Phase::Refused(findings) => {
+            ours.push(("Refused", (TRUE, "ScaledObjectCheckFailed", refusal(findings))));
+        }
+        Phase::TargetFailed(error) => ours.push(("TargetFailed", (TRUE, error.reason(), error.to_string()))),
+        Phase::Quarantined(why) => ours.push(("Quarantined", (TRUE, "DecisionFailed", why.clone()))),
+        Phase::Starting | Phase::Running | Phase::Paused => {}
+    }
+    let looked = matches!(entry.phase, Phase::Starting | Phase::Running | Phase::Held(_));
+    if let (true, Some(health @ (Health::Partial | Health::Failing))) = (looked, entry.health) {
+        let which = "`tidegate explain` says which and why";
+        let message = match health {
+            Health::Partial => format!("some triggers cannot be read; {which}"),
+            _ => format!("triggers cannot be read, so nothing is lowered; {which}"),
+        };
+        ours.push(("TriggersFailed", (TRUE, health.reason(), message)));
+    }
+    ours
+}
+
+/// Told when it happens, and for an hour after.
+fn checkpoint_lost(previous: &[Condition], lost: Option<&str>, now: &Time) -> Option<Condition> {
+    if let Some(why) = lost {
+        let message = format!("the memory began anew, and nothing is lowered for one window: {why}");
+        return Some(condition(CHECKPOINT_LOST, (TRUE, "CheckpointUnreadable", message), previous, now));
+    }
+    let told = previous.iter().find(|condition| condition.type_ == CHECKPOINT_LOST)?;
+    (now.0.duration_since(told.last_transition_time.0) < WORTH_KNOWING).then(|| told.clone())
+}
+
+fn condition(kind: &str, (status, reason, message): Said, previous: &[Condition], now: &Time) -> Condition {
+    let before = previous.iter().find(|before| before.type_ == kind && before.status == status);
+    Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: cut(message, LONGEST_MESSAGE),
+        last_transition_time: before.map_or_else(|| now.clone(), |before| before.last_transition_time.clone()),
+        observed_generation: None,
+    }
+}

@@ -1,0 +1,201 @@
+use serde_json::json;
+use tidegate_calculator::decision::Health;
+use tidegate_engine::protocol::TargetError;
+use tidegate_engine::subject::Severity;
+
+use super::*;
+use crate::kubernetes::status::fixtures::{active, cooling, facts, finding, hold, id, nothing};
+
+const NOON: &str = "2026-03-01T12:00:01.5Z";
+const LATER: &str = "2026-03-01T12:05:01Z";
+
+fn at(entry: &Entry, previous: &ScaleRecordStatus, lost: Option<&str>, now: &str) -> ScaleRecordStatus {
+    next(&facts().target, entry, previous, lost, now.parse().unwrap())
+}
+
+/// `type status reason since` of every condition.
+fn conditions(status: &ScaleRecordStatus) -> Vec<String> {
+    let line = |condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
+        let since = condition.last_transition_time.0.strftime("%H:%M:%S");
+        format!("{} {} {} {since}", condition.type_, condition.status, condition.reason)
+    };
+    status.conditions.iter().map(line).collect()
+}
+
+#[test]
+fn the_first_entry_fills_every_column() {
+    let expected = json!({
+        "target": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "worker" },
+        "replicas": 8, "desired": 8, "min": 0, "max": 10,
+        "mode": "Scale",
+        "lastChange": { "at": "2026-03-01T12:00:00Z", "from": 0, "to": 8, "why": "triggers[0] asks for 8: 40 at 5 each" },
+        "checkpoint": r#"{"v":1,"n":8}"#,
+        "conditions": [
+            { "type": "AbleToScale", "status": "True", "reason": "SucceededGetScale",
+              "message": "the scale of Deployment/worker can be read", "lastTransitionTime": "2026-03-01T12:00:01Z" },
+            { "type": "ScalingActive", "status": "True", "reason": "ValidMetricFound",
+              "message": "all triggers give values", "lastTransitionTime": "2026-03-01T12:00:01Z" },
+            { "type": "ScalingLimited", "status": "False", "reason": "DesiredWithinRange",
+              "message": "the desired count is within the acceptable range",
+              "lastTransitionTime": "2026-03-01T12:00:01Z" },
+        ],
+    });
+    let status = at(&active(), &ScaleRecordStatus::default(), None, NOON);
+    assert_eq!(serde_json::to_value(&status).unwrap(), expected);
+    assert_eq!(at(&active(), &status, None, LATER), status, "the same entry later changes nothing");
+    let stored: ScaleRecordStatus = serde_json::from_value(expected).unwrap();
+    assert_eq!(stored, status, "what comes back is what was written");
+}
+
+#[test]
+fn transition_times_move_only_with_the_status() {
+    let before = at(&active(), &ScaleRecordStatus::default(), None, NOON);
+    let after = at(&cooling(), &before, None, LATER);
+    let expected = [
+        "AbleToScale True SucceededGetScale 12:00:01",
+        "ScalingActive True ValidMetricFound 12:00:01",
+        "ScalingLimited True Cooldown 12:05:01",
+    ];
+    assert_eq!(conditions(&after), expected);
+    let partial = Entry { health: Some(Health::Partial), limited_by: Some(Limit::Maximum), ..active() };
+    let last = at(&partial, &after, None, "2026-03-01T12:09:00Z");
+    let expected = [
+        "AbleToScale True SucceededGetScale 12:00:01",
+        "ScalingActive True ValidMetricFound 12:00:01",
+        "ScalingLimited True TooManyReplicas 12:05:01",
+        "TriggersFailed True PartialTriggerError 12:09:00",
+    ];
+    assert_eq!(conditions(&last), expected, "another reason is no transition");
+    assert_eq!(conditions(&at(&active(), &last, None, "2026-03-01T12:10:00Z")).len(), 3, "ours go when they end");
+}
+
+#[test]
+fn each_phase_shows_its_mode_and_its_conditions() {
+    let failed = Phase::TargetFailed(TargetError::NotScalable("CronTab shop/nightly".to_owned()));
+    let refused = Phase::Refused(vec![finding(Severity::Error, "fallback", "is not supported yet")]);
+    let in_phase = |phase| Entry { phase, ..active() };
+    let limited = "ScalingLimited False DesiredWithinRange";
+    let able = "AbleToScale True SucceededGetScale";
+    let table: [(Entry, &str, &[&str]); 8] = [
+        (nothing(Phase::Starting), "Scale", &[able, "ScalingActive Unknown Starting", "ScalingLimited Unknown Starting"]),
+        (in_phase(Phase::Paused), "Paused", &[able, "ScalingActive False ScalingDisabled", limited]),
+        (
+            in_phase(hold("Observe")),
+            "Observe",
+            &["AbleToScale False Observe", "ScalingActive True ValidMetricFound", limited, "Held True Observe"],
+        ),
+        (
+            in_phase(hold("ForeignAutoscaler")),
+            "Held",
+            &[
+                "AbleToScale False ForeignAutoscaler",
+                "ScalingActive True ValidMetricFound",
+                limited,
+                "Held True ForeignAutoscaler",
+            ],
+        ),
+        (
+            in_phase(failed),
+            "TargetFailed",
+            &[
+                "AbleToScale False FailedGetScale",
+                "ScalingActive Unknown TargetFailed",
+                limited,
+                "TargetFailed True TargetNotScalable",
+            ],
+        ),
+        (
+            in_phase(refused),
+            "Refused",
+            &[
+                "AbleToScale False Refused",
+                "ScalingActive False Refused",
+                limited,
+                "Refused True ScaledObjectCheckFailed",
+            ],
+        ),
+        (
+            in_phase(Phase::Quarantined("overflow".to_owned())),
+            "Quarantined",
+            &[
+                "AbleToScale False Quarantined",
+                "ScalingActive False Quarantined",
+                limited,
+                "Quarantined True DecisionFailed",
+            ],
+        ),
+        (
+            Entry { health: Some(Health::Failing), ..active() },
+            "Scale",
+            &[able, "ScalingActive False FailedGetExternalMetric", limited, "TriggersFailed True TriggerError"],
+        ),
+    ];
+    for (entry, mode, expected) in table {
+        let status = at(&entry, &ScaleRecordStatus::default(), None, NOON);
+        let expected: Vec<String> = expected.iter().map(|line| format!("{line} 12:00:01")).collect();
+        assert_eq!((status.mode.as_deref(), conditions(&status)), (Some(mode), expected), "{:?}", entry.phase);
+    }
+}
+
+#[test]
+fn limits_have_the_reasons_of_the_autoscaler_where_it_has_one() {
+    let of = |limit| at(&Entry { limited_by: Some(limit), ..active() }, &ScaleRecordStatus::default(), None, NOON);
+    let reasons: Vec<String> = Limit::ALL.into_iter().map(|limit| of(limit).conditions[2].reason.clone()).collect();
+    let expected = [
+        "DesiredWithinRange",
+        "TooFewReplicas",
+        "TooManyReplicas",
+        "ScaleUpLimit",
+        "ScaleDownLimit",
+        "Stabilization",
+        "Cooldown",
+        "DesiredWithinRange",
+        "Paused",
+        "FailedTrigger",
+        "PolicyMissing",
+    ];
+    assert_eq!(reasons, expected);
+    assert_eq!((of(Limit::Metrics).limited_by, of(Limit::Maximum).limited_by), (None, Some("Maximum".to_owned())));
+}
+
+#[test]
+fn what_an_entry_does_not_know_stays_unless_the_target_is_another() {
+    let before = at(&active(), &ScaleRecordStatus::default(), None, NOON);
+    let after = at(&nothing(Phase::Starting), &before, None, LATER);
+    assert_eq!((after.replicas, &after.last_change), (before.replicas, &before.last_change));
+    assert_eq!(after.checkpoint, before.checkpoint);
+    assert_eq!((after.desired, after.limited_by), (None, None), "a decision is not made up");
+    let other = TargetRef { name: "other".into(), ..facts().target };
+    let after = next(&other, &nothing(Phase::Starting), &before, None, LATER.parse().unwrap());
+    assert_eq!((after.replicas, after.last_change), (None, None));
+    assert_eq!(after.checkpoint, before.checkpoint, "only the engine gives up a memory");
+}
+
+#[test]
+fn a_lost_checkpoint_is_told_for_an_hour() {
+    let before = at(&active(), &ScaleRecordStatus::default(), None, "2026-03-01T11:00:00Z");
+    let told = at(&active(), &before, Some("the checkpoint has version 9"), NOON);
+    assert_eq!(conditions(&told)[3], "CheckpointLost True CheckpointUnreadable 12:00:01");
+    assert!(told.conditions[3].message.ends_with("the checkpoint has version 9"));
+    let later = at(&cooling(), &told, None, "2026-03-01T13:00:00Z");
+    assert_eq!(later.conditions[3], told.conditions[3]);
+    assert_eq!(at(&cooling(), &later, None, "2026-03-01T13:00:01Z").conditions.len(), 3);
+}
+
+#[test]
+fn a_record_belongs_to_its_object_and_holds_it_up_never() {
+    let expected = json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "ScaleRecord",
+        "metadata": {
+            "name": "orders", "namespace": "shop",
+            "ownerReferences": [{
+                "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "orders", "uid": "uid-1",
+                "controller": true, "blockOwnerDeletion": false,
+            }],
+        },
+    });
+    assert_eq!(record(&id(), "uid-1"), expected);
+    let body = super::status(&id(), &at(&active(), &ScaleRecordStatus::default(), None, NOON));
+    assert_eq!(body["metadata"], json!({ "name": "orders", "namespace": "shop" }));
+    assert_eq!(body["status"]["replicas"], 8);
+}
