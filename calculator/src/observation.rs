@@ -83,3 +83,19 @@ impl Evidence {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::ReadErrorKind;
+
+    #[test]
+    fn the_last_good_reading_outlives_a_failure() {
+        let good = Evidence::Good { readings: Vec::new(), begun: Tick(1), at: Tick(2) };
+        assert_eq!((good.last_good(), good.begun()), (Some(Tick(2)), Some(Tick(1))));
+        let error = ReadError::query(ReadErrorKind::Timeout, "late");
+        let failed = Evidence::Failed { error, since: Tick(5), good: good.last_good() };
+        assert_eq!((failed.last_good(), failed.begun()), (Some(Tick(2)), None));
+        assert_eq!(Evidence::Unread.last_good(), None);
+    }
+}

@@ -284,6 +284,8 @@ mod tests {
     fn problems_name_path_value_and_what_is_allowed() {
         let error = ConfigError::one("metadata.listLength", Some("1O"), "is not an integer >= 0");
         assert_eq!(error.to_string(), "metadata.listLength: \"1O\" is not an integer >= 0");
+        assert_eq!(error.reason(), "TriggerConfig");
         assert_eq!(ReadError::from(error).reason(), "TriggerConfig");
+        assert_eq!(MetricType::AverageValue.to_string(), "AverageValue");
     }
 }

@@ -112,9 +112,18 @@ mod tests {
 
     #[test]
     fn spans_read_like_speech() {
-        let text: Vec<String> =
-            [400, 15_000, 190_000, 300_000, 3_900_000].iter().map(|ms| Span(*ms).to_string()).collect();
-        assert_eq!(text, ["0.4 s", "15 s", "3 m 10 s", "5 m", "1 h 5 m"]);
+        let text: Vec<String> = [400, 15_000, 190_000, 300_000, 3_900_000, 7_259_000, 7_260_000]
+            .iter()
+            .map(|ms| Span(*ms).to_string())
+            .collect();
+        assert_eq!(text, ["0.4 s", "15 s", "3 m 10 s", "5 m", "1 h 5 m", "2 h", "2 h 1 m"]);
+    }
+
+    #[test]
+    fn ticks_and_spans_add_up() {
+        assert_eq!(Tick(5_000) - Tick(2_000), Span::seconds(3));
+        assert_eq!(Span(1_500).duration(), std::time::Duration::from_millis(1_500));
+        assert_eq!(Span(-1).duration(), std::time::Duration::ZERO);
     }
 
     #[test]

@@ -2,8 +2,6 @@
 //!
 //! What tidegate says goes to standard error, what the workers say to standard output.
 
-use std::fmt;
-use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,15 +9,11 @@ use std::str::FromStr;
 
 use tidegate_engine::driver::Handle;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::registry::LookupSpan;
 
-use crate::local::files::FINDINGS;
+use super::log::{LogFormat, set_up_log};
+use super::signals::Signals;
 use crate::local::{Ending, Local, LocalError, Options, Output, start};
 use crate::server;
 
@@ -27,7 +21,7 @@ use crate::server;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// A file, or a directory with `*.yaml`, `*.yml` and `*.json` files below it; may be given several times
-    #[arg(short = 'f', long = "file", value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR", required = true, num_args = 1..)]
     files: Vec<PathBuf>,
     /// Where replicas, processes and cooldowns are remembered [default: ~/.local/state/tidegate/HASH-OF-PATHS]
     #[arg(long, value_name = "DIR")]
@@ -50,14 +44,6 @@ pub(super) struct Arguments {
     /// The namespace of Secrets and ConfigMaps that a ClusterTriggerAuthentication names
     #[arg(long, value_name = "NAMESPACE", env = "KEDA_CLUSTER_OBJECT_NAMESPACE", default_value = "keda")]
     cluster_object_namespace: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum LogFormat {
-    /// Short lines for people
-    Text,
-    /// One JSON object a line
-    Json,
 }
 
 /// `--server`.
@@ -162,26 +148,6 @@ async fn stop(local: &mut Local, ending: Ending, signals: &mut Signals) {
     }
 }
 
-/// The signals that end us.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// The name of the next one.
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-        }
-    }
-}
-
 /// A running HTTP server.
 struct Serving {
     end: oneshot::Sender<()>,
@@ -205,45 +171,6 @@ impl Serving {
         // A server that has ended by itself hears nothing.
         let _ = self.end.send(());
         let _ = self.task.await;
-    }
-}
-
-fn set_up_log(format: LogFormat, verbose: u8) {
-    let level = match verbose {
-        0 => Level::INFO,
-        1 => Level::DEBUG,
-        _ => Level::TRACE,
-    };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    let builder = builder.with_ansi(std::io::stderr().is_terminal());
-    // An error only says that a log is set up already.
-    let _ = match format {
-        LogFormat::Text => builder.event_format(Lines).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_target(false).try_init(),
-    };
-}
-
-/// One short line an event: the time, what is wrong if something is, and the text.
-struct Lines;
-
-impl<S, N> FormatEvent<S, N> for Lines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        write!(writer, "{} ", jiff::Zoned::now().strftime("%H:%M:%S"))?;
-        let level = *event.metadata().level();
-        if level <= Level::WARN && event.metadata().target() != FINDINGS {
-            let (word, colour) = if level == Level::ERROR { ("error", 31) } else { ("warning", 33) };
-            if writer.has_ansi_escapes() {
-                write!(writer, "\u{1b}[{colour}m{word}\u{1b}[0m ")?;
-            } else {
-                write!(writer, "{word} ")?;
-            }
-        }
-        context.field_format().format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state directory: what must outlive this process, each thing in a file that is replaced whole or not at all.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::LocalError;
+
+/// The longest part of a file name that one name becomes; two parts and an ending fit into what a file system takes (255).
+const LONGEST: usize = 120;
 
 /// A state directory that this process owns for as long as the value lives.
 #[derive(Debug)]
@@ -129,7 +133,12 @@ fn file_name(namespace: &str, name: &str) -> String {
                 _ => encoded.extend(['%', hex(byte >> 4), hex(byte & 15)]),
             }
         }
-        encoded.truncate(120);
+        if encoded.len() > LONGEST {
+            // Two long names that begin alike still get two files.
+            let whole = BuildHasherDefault::<DefaultHasher>::default().hash_one(&encoded);
+            encoded.truncate(LONGEST - 17);
+            encoded.push_str(&format!("-{whole:016x}"));
+        }
         encoded
     };
     format!("{}_{}", encode(namespace), encode(name))
@@ -173,6 +182,9 @@ mod tests {
     fn no_name_leads_out_of_the_directory() {
         assert_eq!(file_name("shop", "orders.v1"), "shop_orders.v1");
         assert_eq!(file_name("..", "../a_b"), "%2e._%2e.%2fa%5fb");
+        let long = |end: &str| file_name("shop", &format!("{}{end}", "a".repeat(200)));
+        assert_ne!(long("1"), long("2"));
+        assert!(long("1").len() < 130);
     }
 
     #[test]

@@ -89,8 +89,8 @@ impl ObjectRecords {
 
     /// Stores an entry; it is durable when this returns.
     pub(super) fn store(&self, id: &ObjectId, entry: &Entry) -> io::Result<()> {
-        self.first_seen(id);
         let mut records = self.lock();
+        // An object that was deleted meanwhile has no record, and gets none.
         let Some(record) = records.get_mut(id) else { return Ok(()) };
         record.entry = Some(Stored::new(entry, record.entry.as_ref()));
         self.state.write(&self.state.object(&id.namespace, &id.name), record)

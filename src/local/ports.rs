@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tidegate_calculator::source::{Parameters, ReadError};
 use tidegate_engine::ports::{Journal, Resolver, Target};
 use tidegate_engine::protocol::{ApplyError, Entry, Event, JournalError, Seen, TargetError, Version};
-use tidegate_engine::subject::{ObjectId, References, TargetRef};
+use tidegate_engine::subject::{ObjectId, References, Severity, TargetRef};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Machine;
@@ -133,7 +133,8 @@ fn describe(event: &Event) -> String {
         }
         Event::TriggerRecovered { trigger } => format!("triggers[{trigger}] gives readings again"),
         Event::Refused(findings) => {
-            let findings: Vec<String> = findings.iter().map(|finding| finding.problem.to_string()).collect();
+            let errors = findings.iter().filter(|finding| finding.severity == Severity::Error);
+            let findings: Vec<String> = errors.map(|finding| finding.problem.to_string()).collect();
             format!("nothing is decided until it is mended: {}", findings.join("; "))
         }
         Event::TargetFailed(error) => error.to_string(),

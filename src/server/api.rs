@@ -18,7 +18,7 @@ pub struct ObjectView {
     namespace: String,
     name: String,
     target: TargetView,
-    /// `Starting`, `Running`, `Paused`, `Refused`, `TargetFailed` or `Quarantined`.
+    /// `Starting`, `Running`, `Paused`, `Held`, `Refused`, `TargetFailed` or `Quarantined`.
     phase: &'static str,
     /// What is wrong, in the phases in which something is.
     #[serde(skip_serializing_if = "Option::is_none")]

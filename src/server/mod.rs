@@ -52,6 +52,17 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How many known objects an answer about an unknown one names.
 const NAMED: usize = 50;
 
+/// Which paths are served at one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paths {
+    /// All of them.
+    All,
+    /// `/metrics` and the health, for a monitor that must not see the rest.
+    Metrics,
+    /// The health, for whoever runs the process.
+    Probes,
+}
+
 /// What the server asks of a running engine.
 #[async_trait]
 trait Engine: Send + Sync + 'static {
@@ -109,17 +120,32 @@ enum ApiError {
 ///
 /// The listener's own, which the operating system gives.
 pub async fn serve(listener: TcpListener, handle: Handle, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
-    serve_engine(listener, Arc::new(handle), REQUEST_TIME, shutdown).await
+    serve_engine(listener, Arc::new(handle), Paths::All, REQUEST_TIME, shutdown).await
+}
+
+/// The same for some of the paths; the others are not found.
+///
+/// # Errors
+///
+/// The listener's own, which the operating system gives.
+pub async fn serve_paths(
+    listener: TcpListener,
+    handle: Handle,
+    paths: Paths,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    serve_engine(listener, Arc::new(handle), paths, REQUEST_TIME, shutdown).await
 }
 
 async fn serve_engine(
     listener: TcpListener,
     engine: Arc<dyn Engine>,
+    paths: Paths,
     time: Duration,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(Connections::new(listener), router(engine, time));
+    let server = axum::serve(Connections::new(listener), router(engine, paths, time));
     let mut server = server.with_graceful_shutdown(async move { stopped.await.unwrap_or_default() }).into_future();
     tokio::select! {
         result = &mut server => return result,
@@ -129,13 +155,18 @@ async fn serve_engine(
     timeout(GRACE, server).await.unwrap_or(Ok(()))
 }
 
-fn router(engine: Arc<dyn Engine>, time: Duration) -> Router {
+fn router(engine: Arc<dyn Engine>, paths: Paths, time: Duration) -> Router {
     let shared = Shared { engine, room: Arc::new(Semaphore::new(REQUESTS)), time };
-    let bounded = Router::new()
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics_text))
-        .route("/api/v1/objects", get(objects))
-        .route("/api/v1/objects/{namespace}/{name}", get(object))
+    let mut bounded = Router::new().route("/readyz", get(readyz));
+    if paths != Paths::Probes {
+        bounded = bounded.route("/metrics", get(metrics_text));
+    }
+    if paths == Paths::All {
+        bounded = bounded
+            .route("/api/v1/objects", get(objects))
+            .route("/api/v1/objects/{namespace}/{name}", get(object));
+    }
+    let bounded = bounded
         .fallback(no_such_path)
         .method_not_allowed_fallback(async || ApiError::NotGet)
         .layer(middleware::from_fn_with_state(shared.clone(), bound));

@@ -49,7 +49,7 @@ async fn start_engine(engine: Arc<dyn Engine>, time: Duration) -> (SocketAddr, o
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    tokio::spawn(serve_engine(listener, engine, time, async move {
+    tokio::spawn(serve_engine(listener, engine, Paths::All, time, async move {
         stopped.await.unwrap_or_default();
     }));
     (address, stop)
@@ -140,7 +140,7 @@ async fn requests_beyond_the_bound_are_turned_away_and_health_still_answers() {
 #[tokio::test]
 async fn the_server_ends_when_told_to() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let served = serve_engine(listener, Arc::new(Still(None)), REQUEST_TIME, async {});
+    let served = serve_engine(listener, Arc::new(Still(None)), Paths::All, REQUEST_TIME, async {});
     timeout(Duration::from_secs(10), served).await.unwrap().unwrap();
 }
 

@@ -34,7 +34,7 @@ use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::TargetState;
 use tidegate_calculator::time::{Now, Span, Tick};
 use tidegate_engine::core::Engine;
-use tidegate_engine::protocol::{Change as Told, Command, Entry, Input, QueryId, TargetError, Tenure};
+use tidegate_engine::protocol::{Change as Told, Command, Entry, Input, QueryId, TargetError, Tenure, Ticket};
 use tidegate_engine::snapshot::Snapshot;
 use tidegate_engine::subject::{Finding, ObjectId, Subject, TargetRef};
 
@@ -79,6 +79,7 @@ struct Process {
 /// A trigger that was opened.
 struct Source {
     object: ObjectId,
+    ticket: Ticket,
     script: Scripted,
 }
 
@@ -116,7 +117,9 @@ pub enum Edit {
     Crash(Span),
     /// The process is asked to end: it stores what it has not stored. It begins no pass any more.
     Drain,
-    /// The process may act, or may not any more.
+    /// A trigger's source says that it has changed, whether or not it has.
+    Wake(ObjectId, u8),
+    /// The process may act, or may not any more. What was stored meanwhile is told with the objects.
     Tenure(Tenure),
     /// The wall clock jumps by this span, back if it is negative; the monotonic clock does not.
     WallClock(Span),
@@ -330,11 +333,20 @@ impl Simulation {
             }
             Edit::Crash(downtime) => self.crash(downtime),
             Edit::Drain => self.input(Input::Drain),
+            Edit::Wake(id, trigger) => self.wake(&id, trigger),
             Edit::Tenure(tenure) => self.input(Input::Tenure(tenure)),
             Edit::WallClock(jump) => {
                 let jump = SignedDuration::from_millis(jump.0);
                 self.start = self.start.checked_add(jump).unwrap_or(self.start);
             }
+        }
+    }
+
+    fn wake(&mut self, id: &ObjectId, trigger: u8) {
+        let Some(process) = &self.process else { return };
+        let opened = process.sources.iter().find(|((_, index), source)| *index == trigger && source.object == *id);
+        if let Some(ticket) = opened.map(|(_, source)| source.ticket) {
+            self.input(Input::Woken(ticket, trigger));
         }
     }
 

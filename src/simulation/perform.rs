@@ -61,7 +61,7 @@ impl Simulation {
         let place = (call.ticket.slot, trigger);
         let opened = match subject.triggers.get(usize::from(trigger)).map(|trigger| Scripted::of(&trigger.spec)) {
             Some(Ok(script)) => {
-                process.sources.insert(place, Source { object: subject.id.clone(), script });
+                process.sources.insert(place, Source { object: subject.id.clone(), ticket: call.ticket, script });
                 Ok(Some(ENDPOINT))
             }
             Some(Err(error)) => Err(ReadError::from(error)),
@@ -80,7 +80,7 @@ impl Simulation {
     /// What the source says at this moment.
     fn reading(&mut self, slot: u32, trigger: u8) -> Result<Readings, ReadError> {
         let source = self.process.as_ref().and_then(|process| process.sources.get(&(slot, trigger)));
-        let Some(Source { object, script }) = source else {
+        let Some(Source { object, script, .. }) = source else {
             return Err(ReadError::query(ReadErrorKind::Config, "the trigger is not open"));
         };
         self.timeline.reads.push(Read { at: self.now, object: object.clone(), trigger });

@@ -159,6 +159,15 @@ fn survive(seed: u64, meddling: bool) -> (usize, usize, usize) {
     let subject = on_two_lists();
     simulation.set(subject.clone());
     let mut dice = Dice::new(!seed);
+    for _ in 0..60 {
+        let at = Tick(0) + dice.span(Span::seconds(5_000));
+        let edit = match dice.up_to(9) {
+            0 => Edit::ChangeParameters(subject.id.clone()),
+            1 => Edit::WallClock(Span(dice.span(Span::seconds(7_200)).0 - 3_600_000)),
+            trigger => Edit::Wake(subject.id.clone(), u8::from(trigger % 2 == 0)),
+        };
+        simulation.at(at, edit);
+    }
     for _ in 0..if meddling { 20 } else { 0 } {
         let replicas = u32::try_from(dice.up_to(14)).unwrap();
         let at = Tick(0) + dice.span(Span::seconds(5_000));

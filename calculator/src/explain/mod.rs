@@ -98,7 +98,8 @@ impl Text<'_> {
                 row("rate policy", &words::rate(*policy), Some(*replicas), &self.from(*until))
             }
             Step::LegacyLimit { lowest, replicas, until, .. } => {
-                row("rate limit", &self.legacy(*lowest), Some(*replicas), &self.from(*until))
+                let limit = format!("twice {lowest}, or 4, in {}", self.policy.settings.sync_period);
+                row("rate limit", &limit, Some(*replicas), &self.from(*until))
             }
             Step::Bounds { min, max, replicas, .. } => row("bounds", &format!("{min}..{max}"), Some(*replicas), ""),
             Step::Vetoed { by, wanted } => row("veto", words::veto(*by), Some(desired), &format!("wanted {wanted}")),
@@ -166,10 +167,6 @@ impl Text<'_> {
 
     fn failed(&self) -> Option<&Step> {
         self.decision.steps.iter().find(|step| matches!(step, Step::Failed { .. }))
-    }
-
-    fn legacy(&self, lowest: u32) -> String {
-        format!("twice {lowest}, at least 4 / {}", self.policy.settings.sync_period)
     }
 
     fn from(&self, until: Option<(Tick, u32)>) -> String {

@@ -72,7 +72,10 @@ impl Text<'_> {
             }
             Step::LegacyLimit { lowest, until, .. } => {
                 let until = self.until(until.map(|(at, _)| at));
-                format!("limited to {desired} by the rate limit {}{until}", self.legacy(*lowest))
+                let period = self.policy.settings.sync_period;
+                format!(
+                    "limited to {desired}{until}: at most twice the lowest count of the last {period} ({lowest}), or 4"
+                )
             }
             Step::Bounds { .. } if self.decision.limited_by == Limit::Minimum => {
                 format!("raised to {desired} by the minimum")

@@ -82,12 +82,12 @@ fn windows_and_the_legacy_limit() {
     world.policy.max = 100;
     let (lines, why) = explained(&world, at(31));
     assert!(
-        lines.ends_with(" rate limit  twice 3, at least 4 / 15 s    -> 6    LIMITED HERE; 8 from 12:04:46"),
+        lines.ends_with(" rate limit  twice 3, or 4, in 15 s        -> 6    LIMITED HERE; 8 from 12:04:46"),
         "{lines}"
     );
     assert_eq!(
         why,
-        "redis jobs 790 / 100 a replica wants 8, limited to 6 by the rate limit twice 3, at least 4 / 15 s until 12:04:46"
+        "redis jobs 790 / 100 a replica wants 8, limited to 6 until 12:04:46: at most twice the lowest count of the last 15 s (3), or 4"
     );
     world.replicas(20);
     let (lines, why) = explained(&world, at(31));

@@ -128,6 +128,9 @@ pub(super) fn check(spec: &TriggerSpec, values: &Values) -> Checked {
         errors.push(values.problem(&ENABLE_TLS, "cannot be set together with tls of the authenticationRef; set one"));
     }
     let mut warnings: Vec<Problem> = surplus(values).into_iter().collect();
+    if values.integer(&LIST_LENGTH) == Some(0) {
+        warnings.push(values.problem(&LIST_LENGTH, "makes any item ask for maxReplicaCount; use 1 or more"));
+    }
     if values.given(&USERNAME) && !values.given(&PASSWORD) && !values.unseen(&PASSWORD) {
         warnings.push(values.problem(&USERNAME, "has no effect without a password"));
     }

@@ -117,6 +117,13 @@ fn what_has_no_effect_is_a_warning() {
 }
 
 #[test]
+fn a_length_of_zero_is_accepted_and_warned_about() {
+    let text = "metadata.listLength: \"0\" makes any item ask for maxReplicaCount; use 1 or more";
+    let zero: &[(&str, &str)] = &[("address", "redis:6379"), ("listLength", "0")];
+    assert_eq!((errors(zero, &[]), warnings(zero, &[])), (vec![], vec![text.to_owned()]));
+}
+
+#[test]
 fn numbers_and_words_are_checked() {
     let address = ("address", "a:1");
     assert_eq!(errors(&[address, ("listLength", "1O")], &[]), ["metadata.listLength: \"1O\" is not an integer >= 0"]);
