@@ -1,11 +1,12 @@
 //! Tests of the whole: the real command line, real servers, real processes.
 //!
 //! One binary, so that it is linked once and its servers are started once. [`harness`] starts and ends things, [`scenarios`]
-//! say what must hold. A test whose server is not installed says `skipped: ...` and passes; under `CI=true` it fails.
+//! and [`cluster`] say what must hold. A test whose server is not installed says `skipped: ...` and passes; under `CI=true` it fails.
 #![forbid(unsafe_code)]
 // These are tests: what cannot go on here should stop the test with all that is known.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cluster;
 mod harness;
 mod scenarios;
 
@@ -14,7 +15,8 @@ fn main() {
     // Scenarios mostly wait for periods to pass, so more of them than processors run side by side.
     arguments.test_threads.get_or_insert(12);
     let cleaner = harness::children::Cleaner::start();
-    let conclusion = libtest_mimic::run(&arguments, scenarios::all());
+    let conclusion = libtest_mimic::run(&arguments, cluster::all().into_iter().chain(scenarios::all()).collect());
+    cluster::end();
     drop(cleaner);
     conclusion.exit();
 }

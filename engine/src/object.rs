@@ -43,6 +43,8 @@ pub(crate) struct Object {
     /// A write whose answer was lost and which had not landed when we looked: if its number shows up later, it was ours.
     pub(crate) doubt: Option<(u32, u32)>,
     pub(crate) record: Record,
+    /// The text has changed: what people see is stored after the next decision, even if that shows the same.
+    pub(crate) renewed: bool,
     pub(crate) told: Told,
     pub(crate) last: Option<Last>,
     pub(crate) last_change: Option<LastChange>,
@@ -217,6 +219,7 @@ impl Object {
             echo: None,
             doubt: None,
             record: Record::default(),
+            renewed: false,
             told: Told::default(),
             last: None,
             last_change: None,

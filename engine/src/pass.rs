@@ -152,7 +152,9 @@ impl Object {
             _ => (decision.active, decision.health, activity(&self.evidence)),
         };
         let shown = Shown { active, health, paused, triggers };
-        if Some(shown) == self.record.shown {
+        // Bounds, holds and a mended refusal show in what is stored, though not in a decision.
+        let renewed = std::mem::take(&mut self.renewed);
+        if Some(shown) == self.record.shown && !renewed {
             return;
         }
         if self.record.shown.map_or(paused, |before| before.paused != paused) {

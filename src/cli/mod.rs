@@ -4,6 +4,10 @@ mod crds;
 mod demo;
 mod explain;
 mod local;
+mod log;
+mod rbac;
+mod run;
+mod signals;
 mod triggers;
 mod validate;
 
@@ -21,6 +25,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Scale workloads of a cluster: the operator.
+    Run(Box<run::Arguments>),
     /// Scale processes of this machine by ScaledObjects and Deployments in files.
     Local(local::Arguments),
     /// Watch workers go from 0 to N and back to 0, with nothing to install.
@@ -33,16 +39,20 @@ enum Command {
     Triggers(triggers::Arguments),
     /// Print the CustomResourceDefinitions.
     Crds(crds::Arguments),
+    /// Print the roles that the operator needs.
+    Rbac(rbac::Arguments),
 }
 
 /// Runs the subcommand that the command line names.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Run(arguments) => run::run(*arguments),
         Command::Local(arguments) => local::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
         Command::Triggers(arguments) => triggers::run(arguments),
         Command::Crds(arguments) => crds::run(arguments),
+        Command::Rbac(arguments) => rbac::run(arguments),
     }
 }

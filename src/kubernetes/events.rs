@@ -61,10 +61,8 @@ impl Announcer {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let (dropped, failed) = (AtomicU64::new(0), AtomicU64::new(0));
         let shared = Arc::new(Shared { budgets: Budgets::new(PER_OBJECT.0, PER_OBJECT.1), dropped, failed });
-        let reporter = Reporter {
-            controller: REPORTER.to_owned(),
-            instance: Some(cut(identity.to_owned(), LONGEST_WORD)),
-        };
+        let reporter =
+            Reporter { controller: REPORTER.to_owned(), instance: Some(cut(identity.to_owned(), LONGEST_WORD)) };
         tokio::spawn(send_all(client, reporter, waiting, shared.clone()));
         Self { known, queue, shared }
     }

@@ -6,20 +6,18 @@
 //! * An object of which nothing must be undone carries no finalizer of ours: it can be deleted while nobody runs.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use kube::api::{Api, ApiResource, GroupVersionKind, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tidegate_crds::ScaledObject;
-use tidegate_engine::ports::Objects;
-use tidegate_engine::protocol::{Change, Tenure};
+use tidegate_engine::protocol::Tenure;
 use tidegate_engine::subject::{ObjectId, TargetRef};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::Attention;
 use super::holds::Holds;
 use super::known::{Known, ObjectFacts};
 use super::settings::Mode;
@@ -77,19 +75,6 @@ fn plan(of: Circumstances<'_>) -> Option<Plan> {
     (finalizers != of.finalizers).then_some(Plan { restore, finalizers })
 }
 
-/// The objects that changed and have not been looked at; bounded by what exists.
-#[derive(Debug, Default)]
-struct Waiting {
-    objects: Mutex<BTreeSet<ObjectId>>,
-    news: Notify,
-}
-
-/// The objects of the engine, of which the finalizer hears on their way.
-pub struct Overheard<O> {
-    objects: O,
-    waiting: Arc<Waiting>,
-}
-
 /// Sets, obeys and removes finalizers while this process acts.
 pub struct Finalizer {
     client: Client,
@@ -97,7 +82,7 @@ pub struct Finalizer {
     holds: Holds,
     mode: Mode,
     keda: watch::Receiver<Option<bool>>,
-    waiting: Arc<Waiting>,
+    attention: Attention,
 }
 
 /// Why an object could not be settled this time.
@@ -109,45 +94,17 @@ struct Unsettled {
     why: String,
 }
 
-/// The finalizer of these objects, and the objects as the engine takes them.
-pub fn overhear<O>(
-    objects: O,
-    client: Client,
-    known: Known,
-    holds: Holds,
-    mode: Mode,
-    keda: watch::Receiver<Option<bool>>,
-) -> (Overheard<O>, Finalizer) {
-    let waiting = Arc::new(Waiting::default());
-    let finalizer = Finalizer { client, known, holds, mode, keda, waiting: waiting.clone() };
-    (Overheard { objects, waiting }, finalizer)
-}
-
-#[async_trait]
-impl<O: Objects> Objects for Overheard<O> {
-    async fn next(&mut self) -> Option<Change> {
-        let change = self.objects.next().await;
-        match &change {
-            Some(Change::Set(subject, _)) => self.waiting.add(subject.id.clone()),
-            Some(Change::Refused(id, ..) | Change::Gone(id)) => self.waiting.add(id.clone()),
-            _ => {}
-        }
-        change
-    }
-}
-
-impl Waiting {
-    fn add(&self, id: ObjectId) {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        self.news.notify_one();
-    }
-
-    fn take(&self) -> Option<ObjectId> {
-        self.objects.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
-    }
-}
-
 impl Finalizer {
+    /// A finalizer of the objects that `attention` names. `keda` says whether a KEDA is alive.
+    pub fn new(
+        client: Client,
+        (known, holds, attention): (Known, Holds, Attention),
+        mode: Mode,
+        keda: watch::Receiver<Option<bool>>,
+    ) -> Self {
+        Self { client, known, holds, mode, keda, attention }
+    }
+
     /// Settles objects from the beginning of the tenure until the process ends.
     pub async fn run(mut self, mut tenure: watch::Receiver<Tenure>) {
         if tenure.wait_for(|tenure| *tenure == Tenure::Held).await.is_err() {
@@ -157,23 +114,20 @@ impl Finalizer {
         let mut parked = BTreeSet::new();
         let mut failed = BTreeSet::new();
         loop {
-            while let Some(id) = self.waiting.take() {
-                match self.settle(&id).await {
+            tokio::select! {
+                id = self.attention.next() => match self.settle(&id).await {
                     Ok(true) => _ = parked.remove(&id),
                     Ok(false) => _ = parked.insert(id),
                     Err(error) => {
                         tracing::warn!("{id}: {error}; it is tried again");
                         failed.insert(id);
                     }
-                }
-            }
-            tokio::select! {
-                () = self.waiting.news.notified() => {}
+                },
                 () = sleep(RETRY), if !failed.is_empty() => {
-                    std::mem::take(&mut failed).into_iter().for_each(|id| self.waiting.add(id));
+                    std::mem::take(&mut failed).iter().for_each(|id| self.attention.raise(id));
                 }
                 Ok(()) = self.keda.changed() => {
-                    std::mem::take(&mut parked).into_iter().for_each(|id| self.waiting.add(id));
+                    std::mem::take(&mut parked).iter().for_each(|id| self.attention.raise(id));
                 }
             }
         }
@@ -191,7 +145,14 @@ impl Finalizer {
         Ok(!(keda && matters))
     }
 
-    fn plan(&self, id: &ObjectId, target: &TargetRef, deleting: bool, finalizers: &[String], restore: bool) -> Option<Plan> {
+    fn plan(
+        &self,
+        id: &ObjectId,
+        target: &TargetRef,
+        deleting: bool,
+        finalizers: &[String],
+        restore: bool,
+    ) -> Option<Plan> {
         plan(Circumstances {
             deleting,
             finalizers,
@@ -203,19 +164,24 @@ impl Finalizer {
 
     /// Reads the object past the watch, and does what there is to do about it.
     async fn perform(&self, id: &ObjectId, facts: &ObjectFacts) -> Result<(), Unsettled> {
-        let objects: Api<ScaledObject> = Api::namespaced(self.client.clone(), &id.namespace);
+        // Read loosely: an object with a text that nobody could obey must not stay for ever.
+        let resource = ApiResource::erase::<ScaledObject>(&());
+        let objects: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &id.namespace, &resource);
         // Somebody may write between our read and our write; more than a few times in a row is not that.
         for _ in 0..3 {
-            let Some(object) = call("get", "scaledobjects.keda.sh", objects.get_opt(&id.name)).await? else { return Ok(()) };
+            let Some(object) = call("get", "scaledobjects.keda.sh", objects.get_opt(&id.name)).await? else {
+                return Ok(());
+            };
             let deleting = object.metadata.deletion_timestamp.is_some();
-            let advanced = object.spec.advanced.as_ref();
-            let wanted = advanced.and_then(|advanced| advanced.restore_to_original_replica_count).unwrap_or(false);
+            let wanted =
+                object.data.pointer("/spec/advanced/restoreToOriginalReplicaCount") == Some(&Value::Bool(true));
             let Some(plan) = self.plan(id, &facts.target, deleting, object.finalizers(), wanted) else { return Ok(()) };
             if plan.restore {
                 self.restore(id, facts, &object).await;
             }
             let finalizers = (!plan.finalizers.is_empty()).then_some(&plan.finalizers);
-            let body = json!({ "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers } });
+            let body =
+                json!({ "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers } });
             match self.patch(&objects, id, &body).await? {
                 true => {
                     tracing::info!("{id}: finalizers are now [{}]", plan.finalizers.join(", "));
@@ -228,7 +194,7 @@ impl Finalizer {
     }
 
     /// Whether it was written; false if the object has changed since it was read.
-    async fn patch(&self, objects: &Api<ScaledObject>, id: &ObjectId, body: &Value) -> Result<bool, Unsettled> {
+    async fn patch(&self, objects: &Api<DynamicObject>, id: &ObjectId, body: &Value) -> Result<bool, Unsettled> {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(body);
         match timeout(CALL, objects.patch_metadata(&id.name, &params, &patch)).await {
@@ -242,8 +208,8 @@ impl Finalizer {
     }
 
     /// Gives the target its old replicas back. As with KEDA, what goes wrong is only told: it must not keep the object.
-    async fn restore(&self, id: &ObjectId, facts: &ObjectFacts, object: &ScaledObject) {
-        let Some(original) = object.status.as_ref().and_then(|status| status.original_replica_count) else {
+    async fn restore(&self, id: &ObjectId, facts: &ObjectFacts, object: &DynamicObject) {
+        let Some(original) = object.data.pointer("/status/originalReplicaCount").and_then(Value::as_u64) else {
             tracing::info!("{id}: its original replicas are not known, so they stay as they are");
             return;
         };
@@ -255,7 +221,7 @@ impl Finalizer {
         let (group, version) = target.api_version.rsplit_once('/').unwrap_or(("", &target.api_version));
         let kind = GroupVersionKind::gvk(group, version, &target.kind);
         let resource = ApiResource::from_gvk_with_plural(&kind, &facts.target_resource);
-        let api: Api<kube::api::DynamicObject> = Api::namespaced_with(self.client.clone(), &target.namespace, &resource);
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &target.namespace, &resource);
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let body = Patch::Merge(json!({ "spec": { "replicas": original } }));
         match timeout(CALL, api.patch_scale(&target.name, &params, &body)).await {

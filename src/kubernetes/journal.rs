@@ -25,6 +25,9 @@ use super::holds::Holds;
 use super::known::{Known, ObjectFacts};
 use super::{record, status};
 
+/// How long one call may take.
+const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
 /// How often what was written is compared with what the watches show, while there is something to compare.
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 
@@ -58,7 +61,12 @@ impl ClusterJournal {
     ///
     /// While `holds` says that a live KEDA has the objects, the ScaledObjects' status is not written.
     pub fn new(client: Client, known: Known, holds: Holds, announcer: Announcer) -> Self {
-        Self(Arc::new(Inner { api: Api::new(client), known, holds, announcer, unseen: Mutex::default() }))
+        Self::with_deadline(client, known, holds, announcer, CALL_DEADLINE)
+    }
+
+    fn with_deadline(client: Client, known: Known, holds: Holds, announcer: Announcer, deadline: Duration) -> Self {
+        let api = Api::new(client, deadline);
+        Self(Arc::new(Inner { api, known, holds, announcer, unseen: Mutex::default() }))
     }
 }
 
@@ -110,9 +118,9 @@ impl ClusterJournal {
 
 impl Inner {
     async fn store_record(&self, id: &ObjectId, facts: &ObjectFacts, entry: &Entry) -> Result<(), Failure> {
-        let before = self.sent(id, facts, |sent| sent.record.before(facts.record.as_ref().map(sight::of_record)));
+        let before = self.sent(id, facts, |sent| sent.record.before(sight::of_record(facts)));
         let before = match before {
-            Before::Unknown => self.api.record(id).await?,
+            Before::Unknown => self.api.record(id, &facts.uid).await?,
             Before::Known(before) => before,
         };
         let lost = self.lock().lost.get(id).cloned();
@@ -133,7 +141,7 @@ impl Inner {
         }
         let (_, owners) = doubt.settle(applied, next)?;
         self.lock().lost.remove(id);
-        // One that an older object of the same name has left gets its new owner, before it is collected with the old one.
+        // Without its owner the record would stay when the object goes, or go with an older one of the same name.
         if owners.contains(&facts.uid) { Ok(()) } else { self.api.apply_record(id, &facts.uid).await }
     }
 
@@ -176,8 +184,7 @@ impl Inner {
         let mut unseen = self.lock();
         unseen.sent.retain(|id, sent| {
             self.known.get(id).is_some_and(|facts| {
-                let record = facts.record.as_ref().map(sight::of_record);
-                sent.record.compare(record);
+                sent.record.compare(sight::of_record(&facts));
                 sent.status.compare(Some((&facts.resource_version, &facts.status)));
                 sent.uid == facts.uid && !sent.is_seen()
             })
@@ -224,5 +231,7 @@ impl<'a, T: Clone> Doubt<'a, T> {
     }
 }
 
+#[cfg(test)]
+pub(super) mod fake;
 #[cfg(test)]
 mod tests;

@@ -3,20 +3,20 @@
 //! A KEDA operator renews the Lease `operator.keda.sh` every two seconds. While somebody holds and renews it, every object is
 //! held: decided about, and not touched.
 
-use std::pin::Pin;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use tidegate_engine::subject::Hold;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::holds::{Holds, Whom};
+use super::patience::patient;
 
 /// The Lease of a KEDA operator.
 pub const KEDA_LEASE: &str = "operator.keda.sh";
@@ -53,8 +53,6 @@ pub struct KedaWatch {
     alive: watch::Sender<Option<bool>>,
     complaint: Option<String>,
 }
-
-type Words = Pin<Box<dyn Stream<Item = watcher::Result<watcher::Event<Lease>>> + Send>>;
 
 impl Sighting {
     /// The Lease was seen like this, or is not there.
@@ -115,7 +113,7 @@ impl KedaWatch {
     /// Watches until the process ends.
     pub async fn run(mut self) {
         let config = watcher::Config::default().fields(&format!("metadata.name={KEDA_LEASE}"));
-        let mut words: Words = watcher(self.leases.clone(), config).default_backoff().boxed();
+        let mut words = patient(watcher(self.leases.clone(), config));
         let mut listed = None;
         loop {
             let again = self.sighting.again(Instant::now(), Timestamp::now());
@@ -180,7 +178,9 @@ impl KedaWatch {
                 holds.set(Whom::All, hold(namespace));
             }
             (Some(holder), None) => {
-                tracing::warn!("a KEDA is alive in namespace {namespace} ({holder}), and targets are scaled all the same");
+                tracing::warn!(
+                    "a KEDA is alive in namespace {namespace} ({holder}), and targets are scaled all the same"
+                );
             }
             (None, Some(holds)) => {
                 tracing::info!("no KEDA is alive in namespace {namespace} any more: targets are scaled");

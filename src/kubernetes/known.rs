@@ -62,6 +62,8 @@ pub struct RecordFacts {
     pub uid: String,
     /// `metadata.resourceVersion`.
     pub resource_version: String,
+    /// The uid of the ScaledObject that owns it; none if no ScaledObject does.
+    pub owner: Option<String>,
     /// All that it holds, the checkpoint included.
     pub status: Box<ScaleRecordStatus>,
 }

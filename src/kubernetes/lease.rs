@@ -12,14 +12,14 @@ mod term;
 #[cfg(test)]
 mod tests;
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tidegate_engine::protocol::Tenure;
@@ -30,6 +30,7 @@ pub use self::election::Times;
 use self::election::{Election, Record, Step};
 pub use self::fence::{Fence, Fenced, TermOver};
 pub use self::term::Term;
+use super::patience::patient;
 
 /// The name of the Lease.
 pub const LEASE: &str = "tidegate";
@@ -58,6 +59,8 @@ pub struct Elector {
     election: Election,
     term: Term,
     tenure: watch::Sender<Tenure>,
+    /// Whom we said to stand by for.
+    rival: Option<String>,
     /// What was complained about last, so that it is said once.
     complaint: Option<String>,
 }
@@ -70,9 +73,6 @@ enum Written {
     Failed(String),
 }
 
-/// What the watch said.
-type Words = Pin<Box<dyn Stream<Item = watcher::Result<watcher::Event<Lease>>> + Send>>;
-
 impl Elector {
     /// An elector for the Lease `tidegate` of this namespace. Its client must not be fenced.
     pub fn new(client: Client, namespace: &str, identity: &str, times: Times) -> Self {
@@ -82,6 +82,7 @@ impl Elector {
             election: Election::new(identity, times),
             term: Term::none(),
             tenure: watch::Sender::new(Tenure::Standby),
+            rival: None,
             complaint: None,
         }
     }
@@ -102,14 +103,15 @@ impl Elector {
     /// When the tenure is lost. Errors of the API are tried again.
     pub async fn run(mut self, vacate: impl Future<Output = ()>) -> Result<(), LeaseLost> {
         let mut vacate = pin!(vacate);
-        let mut words: Words =
-            watcher(self.api.clone(), watcher::Config::default().fields(&format!("metadata.name={LEASE}")))
-                .default_backoff()
-                .boxed();
+        let config = watcher::Config::default().fields(&format!("metadata.name={LEASE}"));
+        let mut words = patient(watcher(self.api.clone(), config));
         let mut listed = None;
         loop {
             let until = match self.election.step(Instant::now()) {
-                Step::Wait(until) => until,
+                Step::Wait(until) => {
+                    self.stand_by();
+                    until
+                }
                 Step::Lost(why) => {
                     self.term.finish();
                     return Err(LeaseLost { lease: format!("{}/{LEASE}", self.namespace), why });
@@ -140,6 +142,17 @@ impl Elector {
             Some(Ok(watcher::Event::Delete(_))) => self.election.watched(now, None),
             Some(Err(error)) => self.complain(format!("cannot watch leases {}: {error}", self.namespace)),
             None => {}
+        }
+    }
+
+    /// Says whom we stand by for, once.
+    fn stand_by(&mut self) {
+        let rival = self.election.rival().filter(|_| self.election.end().is_none()).map(str::to_owned);
+        if rival != self.rival {
+            if let Some(rival) = &rival {
+                tracing::info!("standing by: the lease {}/{LEASE} is held by {rival}", self.namespace);
+            }
+            self.rival = rival;
         }
     }
 

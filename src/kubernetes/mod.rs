@@ -1,5 +1,8 @@
 //! The world of a cluster: objects, targets and secrets come from an API server, and memory is kept there.
+//!
+//! [`follow`] watches the cluster and gives the engine its ports: [`Following`].
 
+mod calls;
 pub mod events;
 pub mod finalize;
 pub mod foreign;
@@ -8,8 +11,17 @@ pub mod journal;
 pub mod keda;
 pub mod known;
 pub mod lease;
+pub mod objects;
+mod patience;
 pub mod rbac;
 pub mod record;
+pub mod resolver;
 pub mod settings;
 pub mod start;
 pub mod status;
+pub mod target;
+mod watch;
+
+pub use watch::attention::Attention;
+pub use watch::judge::Cluster;
+pub use watch::{Following, follow};

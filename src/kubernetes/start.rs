@@ -1,1 +1,314 @@
-//! Not written yet.
+//! Puts the operator together: connects, follows the cluster, runs the engine, and acts once it holds the Lease.
+//!
+//! 1. Everybody watches, so that a follower is ready to take over.
+//! 2. Whoever sees all that it needs (the definitions, its permissions, a live KEDA, other autoscalers) asks for the Lease.
+//! 3. Whoever holds it acts. Its loss ends the process; on a request to stop, the engine stores what it knows, and the Lease is
+//!    given back.
+
+mod preflight;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::client::ClientBuilder;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tidegate_engine::driver::{self, Handle, World};
+use tidegate_engine::protocol::Tenure;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::events::Announcer;
+use super::finalize::Finalizer;
+use super::foreign::autoscalers::AutoscalerWatch;
+use super::foreign::writers;
+use super::journal::ClusterJournal;
+use super::keda::KedaWatch;
+use super::lease::{Elector, Fence, LeaseLost, Term, Times};
+use super::settings::Settings;
+use super::{Following, follow};
+use crate::clock::MachineClock;
+use crate::sources::TriggerSources;
+
+/// How long connecting to the API server may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long the lease is not asked for because objects are still being listed: one kind that does not answer must not keep all.
+const SYNC: Duration = Duration::from_secs(30);
+
+/// How to reach the API server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connection {
+    /// A kubeconfig file; without it the pod's ServiceAccount, else what kubectl would take.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig.
+    pub context: Option<String>,
+}
+
+/// What to run and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What is scaled, and whether.
+    pub settings: Settings,
+    /// How to reach the API server.
+    pub connection: Connection,
+    /// The times of the Lease; none if this is the only process.
+    pub election: Option<Times>,
+    /// Scale although a KEDA is alive.
+    pub ignore_live_keda: bool,
+}
+
+/// Why the operator cannot start, or must end.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It was asked for something that does not go.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no way to an API server.
+    #[error("{0}")]
+    Connection(String),
+    /// Another process may act now.
+    #[error("{0}")]
+    Lease(#[from] LeaseLost),
+    /// A part has ended by itself.
+    #[error("{0} has ended by itself, which is a defect; ending, so that it is started anew")]
+    Ended(&'static str),
+}
+
+impl Failure {
+    /// The stable reason of this failure.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "UsageWrong",
+            Self::Connection(_) => "ConnectionFailed",
+            Self::Lease(_) => "LeaseLost",
+            Self::Ended(_) => "PartEnded",
+        }
+    }
+}
+
+/// A running operator; everything of it ends when it is dropped.
+pub struct Operator {
+    handle: Handle,
+    engine: JoinHandle<()>,
+    lease: JoinHandle<Result<(), LeaseLost>>,
+    vacate: oneshot::Sender<()>,
+    tasks: JoinSet<&'static str>,
+}
+
+/// Starts the operator. It needs a tokio runtime.
+///
+/// # Errors
+/// If the configuration of the connection is wrong. An API server that does not answer, or lacks something, is asked again.
+pub async fn start(options: Options) -> Result<Operator, Failure> {
+    let config = configure(&options.connection).await?;
+    let settings = options.settings;
+    tracing::info!("connecting to {} as {}", config.cluster_url, settings.identity);
+    let lease_client = Client::try_from(config.clone()).map_err(|error| Failure::Connection(error.to_string()))?;
+    let candidate = match options.election {
+        Some(times) => {
+            Candidate::Elector(Elector::new(lease_client, &settings.own_namespace, &settings.identity, times))
+        }
+        None => Candidate::Alone(watch::Sender::new(Tenure::Standby)),
+    };
+    let builder = ClientBuilder::try_from(config).map_err(|error| Failure::Connection(error.to_string()))?;
+    let client = builder.with_layer(&Fence(candidate.term())).build();
+    Ok(assemble(client, &settings, candidate, options.ignore_live_keda))
+}
+
+/// Starts all parts and wires them.
+fn assemble(client: Client, settings: &Settings, candidate: Candidate, ignore_live_keda: bool) -> Operator {
+    let Following { objects, target, resolver, known, holds, attention, tasks: following } = follow(&client, settings);
+    let tenure = candidate.tenure();
+    let keda = KedaWatch::new(client.clone(), &settings.keda_namespace, (!ignore_live_keda).then(|| holds.clone()));
+    let autoscalers = AutoscalerWatch::new(client.clone(), &settings.namespaces, holds.clone());
+    let announcer = Announcer::start(client.clone(), known.clone(), &settings.identity);
+    let journal = ClusterJournal::new(client.clone(), known.clone(), holds.clone(), announcer);
+    let (journal, resets) = writers::listen(journal, client.clone(), known.clone(), holds.clone());
+    let (alive, noticed) = (keda.alive(), autoscalers.synced());
+    let finalizer = Finalizer::new(client.clone(), (known, holds, attention), settings.mode, keda.alive());
+    let world = World {
+        objects,
+        sources: Arc::new(TriggerSources::new()),
+        resolver,
+        target,
+        journal: Arc::new(journal),
+        clock: Arc::new(MachineClock::new()),
+    };
+    let (handle, engine) = driver::start(world, tenure.clone());
+    let mut tasks = JoinSet::new();
+    part(&mut tasks, "the watch of a live KEDA", keda.run());
+    part(&mut tasks, "the watch of autoscalers", autoscalers.run());
+    part(&mut tasks, "the watch of resets", resets.run());
+    part(&mut tasks, "the finalizer", finalizer.run(tenure));
+    part(&mut tasks, "the index", async move {
+        let mut following = following;
+        while following.join_next().await.is_some() {}
+    });
+    let ready = ready(client, settings.clone(), handle.clone(), alive, noticed);
+    let (vacate, vacated) = oneshot::channel();
+    let lease = tokio::spawn(candidate.run(ready, vacated));
+    Operator { handle, engine: tokio::spawn(engine), lease, vacate, tasks }
+}
+
+/// Spawns a part that must not end.
+fn part(tasks: &mut JoinSet<&'static str>, name: &'static str, run: impl Future<Output = ()> + Send + 'static) {
+    tasks.spawn(async move {
+        run.await;
+        name
+    });
+}
+
+/// Returns when nothing that forbids acting can be unseen any more.
+async fn ready(
+    client: Client,
+    settings: Settings,
+    handle: Handle,
+    mut alive: watch::Receiver<Option<bool>>,
+    mut noticed: watch::Receiver<bool>,
+) {
+    preflight::check(&client, &settings).await;
+    // Both senders live as long as the process.
+    let _ = alive.wait_for(Option::is_some).await;
+    let _ = noticed.wait_for(|noticed| *noticed).await;
+    let synced = async {
+        while !handle.synced().await {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    if timeout(SYNC, synced).await.is_err() {
+        tracing::warn!("not everything could be listed within {SYNC:?}; going on with what is known");
+    }
+}
+
+/// Who asks for the tenure.
+enum Candidate {
+    Elector(Elector),
+    Alone(watch::Sender<Tenure>),
+}
+
+impl Candidate {
+    fn term(&self) -> Term {
+        match self {
+            Self::Elector(elector) => elector.term(),
+            Self::Alone(_) => Term::unlimited(),
+        }
+    }
+
+    fn tenure(&self) -> watch::Receiver<Tenure> {
+        match self {
+            Self::Elector(elector) => elector.tenure(),
+            Self::Alone(tenure) => tenure.subscribe(),
+        }
+    }
+
+    async fn run(
+        self,
+        ready: impl Future<Output = ()> + Send,
+        mut vacated: oneshot::Receiver<()>,
+    ) -> Result<(), LeaseLost> {
+        tokio::select! {
+            () = ready => {}
+            _ = &mut vacated => return Ok(()),
+        }
+        // A sender that is dropped means the same.
+        let vacated = async move { vacated.await.unwrap_or_default() };
+        match self {
+            Self::Elector(elector) => elector.run(vacated).await,
+            Self::Alone(tenure) => {
+                tracing::info!("acting without a lease: no other replica may run");
+                tenure.send_replace(Tenure::Held);
+                vacated.await;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Operator {
+    /// Asks the engine.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Returns when the process must end.
+    pub async fn failed(&mut self) -> Failure {
+        tokio::select! {
+            _ = &mut self.engine => Failure::Ended("the engine"),
+            lease = &mut self.lease => lost(lease),
+            Some(name) = self.tasks.join_next() => Failure::Ended(name.unwrap_or("a part")),
+        }
+    }
+
+    /// Begins nothing new, stores what is not stored, and gives the Lease back.
+    ///
+    /// # Errors
+    /// If the Lease is lost meanwhile.
+    pub async fn stop(mut self) -> Result<(), Failure> {
+        let drained = async {
+            self.handle.drain().await;
+            // A panic of the engine is an end as well.
+            let _ = (&mut self.engine).await;
+        };
+        tokio::select! {
+            () = drained => {}
+            lease = &mut self.lease => return Err(lost(lease)),
+        }
+        // Whoever has ended already hears nothing.
+        let _ = self.vacate.send(());
+        match (&mut self.lease).await {
+            Ok(result) => result.map_err(Failure::Lease),
+            Err(_) => Err(Failure::Ended("the lease")),
+        }
+    }
+}
+
+fn lost(lease: Result<Result<(), LeaseLost>, tokio::task::JoinError>) -> Failure {
+    match lease {
+        Ok(Err(lost)) => Failure::Lease(lost),
+        Ok(Ok(())) | Err(_) => Failure::Ended("the lease"),
+    }
+}
+
+/// Where the API server is and who we are.
+async fn configure(connection: &Connection) -> Result<Config, Failure> {
+    let wrong = |error: &dyn std::error::Error| Failure::Connection(chain(error));
+    let options = KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
+    let mut config = match &connection.kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path)
+                .map_err(|error| Failure::Usage(format!("--kubeconfig {}: {}", path.display(), chain(&error))))?;
+            Config::from_custom_kubeconfig(file, &options).await.map_err(|error| wrong(&error))?
+        }
+        None if connection.context.is_some() => {
+            Config::from_kubeconfig(&options).await.map_err(|error| wrong(&error))?
+        }
+        None => match Config::incluster() {
+            Ok(config) => config,
+            Err(_) => Config::from_kubeconfig(&options).await.map_err(|error| {
+                let why = chain(&error);
+                Failure::Connection(format!("this is no pod of a cluster, and there is no kubeconfig: {why}"))
+            })?,
+        },
+    };
+    // Every call has an end of its own, and repeats are counted where they are made. Watches are quiet for minutes.
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = None;
+    Ok(config)
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

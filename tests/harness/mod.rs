@@ -31,12 +31,12 @@ pub(crate) fn trial_with_redis(name: &'static str, scenario: fn()) -> Trial {
 }
 
 /// Whether nothing may be skipped.
-fn under_ci() -> bool {
+pub(crate) fn under_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true")
 }
 
 /// The first of these programs that is not there.
-fn missing(programs: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn missing(programs: &[&'static str]) -> Option<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = |program: &&&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     programs.iter().find(|program| !found(program)).copied()

@@ -167,6 +167,23 @@ fn a_held_object_is_decided_about_and_not_touched() {
 }
 
 #[test]
+fn what_a_new_text_says_is_stored_though_the_decision_shows_the_same() {
+    let mut world = World::new(3, Policy { min: 1, ..policy() });
+    world.backlog.insert(0, Ok(15));
+    world.run_to(10_000);
+    let stores = world.stored.len();
+    world.set(subject(Policy { min: 1, max: 20, ..policy() }), Checkpoint::default());
+    world.run_to(20_000);
+    assert_eq!(world.stored.len(), stores + 1);
+    assert_eq!(world.stored[stores].1.bounds, Some((1, 20)));
+    world.feed(Input::Object(Change::Refused(id(), target(), Vec::new(), Checkpoint::default())));
+    assert_eq!(world.stored.last().unwrap().1.phase, Phase::Refused(Vec::new()));
+    world.set(subject(Policy { min: 1, max: 20, ..policy() }), Checkpoint::default());
+    world.run_to(30_000);
+    assert_eq!(world.stored.last().unwrap().1.phase, Phase::Running);
+}
+
+#[test]
 fn a_refused_object_keeps_its_replicas_until_it_is_mended() {
     let mut world = World::new(2, Policy { min: 1, ..policy() });
     world.backlog.insert(0, Ok(10));

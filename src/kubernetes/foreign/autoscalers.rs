@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Api, ApiResource};
 use kube::core::{NotUsed, Object};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Client, ResourceExt as _};
 use serde::Deserialize;
 use tidegate_engine::subject::{Hold, TargetRef};
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::kubernetes::holds::{Holds, TargetKey, Whom};
 use crate::kubernetes::keda::is_forbidden;
+use crate::kubernetes::patience::patient;
 
 /// The reason of the hold.
 pub const FOREIGN_AUTOSCALER: &str = "ForeignAutoscaler";
@@ -131,7 +132,8 @@ impl AutoscalerWatch {
                 }
                 Ok(watcher::Event::InitDone) => {
                     listed.insert(place);
-                    self.index.retain(self.namespaces.get(place).map(String::as_str), &std::mem::take(&mut listing[place]))
+                    self.index
+                        .retain(self.namespaces.get(place).map(String::as_str), &std::mem::take(&mut listing[place]))
                 }
                 Ok(watcher::Event::Apply(object)) => self.apply(&object),
                 Ok(watcher::Event::Delete(object)) => {
@@ -164,7 +166,7 @@ impl AutoscalerWatch {
         };
         let config = watcher::Config::default().page_size(PAGE);
         select_all(apis.into_iter().enumerate().map(|(place, api)| {
-            let words = watcher(api, config.clone()).default_backoff().map(move |word| (place, word));
+            let words = patient(watcher(api, config.clone())).map(move |word| (place, word));
             Box::pin(words) as Pin<Box<dyn Stream<Item = Word> + Send>>
         }))
     }
@@ -197,7 +199,8 @@ fn id(object: &Autoscaler) -> (String, String) {
 }
 
 fn complain(error: &watcher::Error, last: &mut Option<String>) {
-    let why = format!("cannot watch horizontalpodautoscalers.autoscaling, so other autoscalers are not noticed: {error}");
+    let why =
+        format!("cannot watch horizontalpodautoscalers.autoscaling, so other autoscalers are not noticed: {error}");
     if last.as_ref() != Some(&why) {
         tracing::warn!("{why}");
         *last = Some(why);

@@ -303,7 +303,10 @@ mod tests {
     #[test]
     fn the_last_owner_of_the_replicas_is_named_with_what_helps() {
         let entry = |manager: &str, time: &str, fields: serde_json::Value| -> ManagedFieldsEntry {
-            serde_json::from_value(json!({ "manager": manager, "operation": "Apply", "time": time, "fieldsV1": fields })).unwrap()
+            serde_json::from_value(
+                json!({ "manager": manager, "operation": "Apply", "time": time, "fieldsV1": fields }),
+            )
+            .unwrap()
         };
         let replicas = || json!({ "f:spec": { "f:replicas": {} } });
         let entries = [

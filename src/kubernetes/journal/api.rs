@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
+use kube::Client;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
-use kube::Client;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tidegate_crds::{ScaleRecord, ScaleRecordStatus, ScaledObject};
@@ -14,9 +14,6 @@ use tidegate_engine::subject::ObjectId;
 use crate::kubernetes::known::StatusView;
 use crate::kubernetes::record::{self, FIELD_MANAGER};
 
-/// How long one call may take.
-pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(5);
-
 /// A client for ScaledObjects and ScaleRecords. Answers are taken as loose objects: one that was written past the schema
 /// must not make a write fail that has succeeded.
 #[derive(Clone)]
@@ -24,6 +21,8 @@ pub(super) struct Api {
     client: Client,
     objects: ApiResource,
     records: ApiResource,
+    /// How long one call may take.
+    deadline: Duration,
 }
 
 /// A call that did not succeed.
@@ -53,8 +52,9 @@ impl Failure {
 }
 
 impl Api {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, objects: ApiResource::erase::<ScaledObject>(&()), records: ApiResource::erase::<ScaleRecord>(&()) }
+    pub(super) fn new(client: Client, deadline: Duration) -> Self {
+        let objects = ApiResource::erase::<ScaledObject>(&());
+        Self { client, objects, records: ApiResource::erase::<ScaleRecord>(&()), deadline }
     }
 
     /// Makes the record of an object, or gives an existing one its owner.
@@ -62,7 +62,7 @@ impl Api {
         let body = Patch::Apply(record::record(id, owner_uid));
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let api = self.of(&self.records, id);
-        match call("patch scalerecords.tidegate.dev", id, api.patch(&id.name, &params, &body)).await {
+        match self.call("patch scalerecords.tidegate.dev", id, api.patch(&id.name, &params, &body)).await {
             Ok(_) => Ok(()),
             // Applying makes what does not exist, so it is the kind that is missing.
             Err(Failure::Absent(why)) => {
@@ -73,11 +73,17 @@ impl Api {
     }
 
     /// Applies a record's status.
-    pub(super) async fn apply_record_status(&self, id: &ObjectId, status: &ScaleRecordStatus) -> Result<Written, Failure> {
+    pub(super) async fn apply_record_status(
+        &self,
+        id: &ObjectId,
+        status: &ScaleRecordStatus,
+    ) -> Result<Written, Failure> {
         let body = Patch::Apply(record::status(id, status));
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let api = self.of(&self.records, id);
-        call("patch scalerecords.tidegate.dev/status", id, api.patch_status(&id.name, &params, &body)).await.map(written)
+        self.call("patch scalerecords.tidegate.dev/status", id, api.patch_status(&id.name, &params, &body))
+            .await
+            .map(written)
     }
 
     /// Merges into a ScaledObject's status.
@@ -85,13 +91,20 @@ impl Api {
         let body = Patch::Merge(patch);
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.of(&self.objects, id);
-        call("patch scaledobjects.keda.sh/status", id, api.patch_status(&id.name, &params, &body)).await.map(written)
+        self.call("patch scaledobjects.keda.sh/status", id, api.patch_status(&id.name, &params, &body))
+            .await
+            .map(written)
     }
 
-    /// A record's status as it is now; none if there is no record.
-    pub(super) async fn record(&self, id: &ObjectId) -> Result<Option<ScaleRecordStatus>, Failure> {
-        match call("get scalerecords.tidegate.dev", id, self.of(&self.records, id).get(&id.name)).await {
-            Ok(found) => Ok(Some(status_of(found))),
+    /// The status of an object's record as it is now; none if there is no record, or only one that an older object has left.
+    pub(super) async fn record(&self, id: &ObjectId, owner_uid: &str) -> Result<Option<ScaleRecordStatus>, Failure> {
+        let api = self.of(&self.records, id);
+        match self.call("get scalerecords.tidegate.dev", id, api.get(&id.name)).await {
+            Ok(found) => {
+                let mut owners = found.metadata.owner_references.iter().flatten().peekable();
+                let own = owners.peek().is_none() || owners.any(|owner| owner.uid == owner_uid);
+                Ok(own.then(|| status_of(found)))
+            }
             Err(Failure::Absent(_)) => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -99,7 +112,20 @@ impl Api {
 
     /// A ScaledObject's status as it is now.
     pub(super) async fn status(&self, id: &ObjectId) -> Result<StatusView, Failure> {
-        Ok(status_of(call("get scaledobjects.keda.sh", id, self.of(&self.objects, id).get(&id.name)).await?))
+        Ok(status_of(self.call("get scaledobjects.keda.sh", id, self.of(&self.objects, id).get(&id.name)).await?))
+    }
+
+    /// Waits for a call, but not for ever. `what` is its verb and its resource, as a role names them.
+    async fn call<T>(
+        &self,
+        what: &str,
+        id: &ObjectId,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Failure> {
+        match tokio::time::timeout(self.deadline, call).await {
+            Ok(result) => result.map_err(|error| failure(what, id, error)),
+            Err(_) => Err(Failure::Unknown(format!("{what} for {id}: no answer came within {:?}", self.deadline))),
+        }
     }
 
     fn of(&self, resource: &ApiResource, id: &ObjectId) -> kube::Api<DynamicObject> {
@@ -116,15 +142,6 @@ fn written(object: DynamicObject) -> Written {
 fn status_of<T: DeserializeOwned + Default>(mut object: DynamicObject) -> T {
     let status = object.data.get_mut("status").map(Value::take).unwrap_or_default();
     serde_json::from_value(status).unwrap_or_default()
-}
-
-/// Waits for a call, but not for ever. `what` is its verb and its resource, as a role names them.
-async fn call<T>(what: &str, id: &ObjectId, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
-    let Ok(result) = tokio::time::timeout(CALL_DEADLINE, call).await else {
-        let seconds = CALL_DEADLINE.as_secs();
-        return Err(Failure::Unknown(format!("{what} for {id}: no answer came within {seconds} s")));
-    };
-    result.map_err(|error| failure(what, id, error))
 }
 
 fn failure(what: &str, id: &ObjectId, error: kube::Error) -> Failure {

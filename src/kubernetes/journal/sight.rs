@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidegate_crds::ScaleRecordStatus;
 use tokio::time::Instant;
 
-use crate::kubernetes::known::{RecordFacts, StatusView};
+use crate::kubernetes::known::{ObjectFacts, RecordFacts, StatusView};
 
 /// How long the watches may take to show a write; after that the object is read anew rather than believed.
 const LAG: Duration = Duration::from_secs(30);
@@ -40,9 +40,12 @@ pub(super) enum Before<T> {
     Unknown,
 }
 
-/// The version and the content of a record as last seen.
-pub(super) fn of_record(record: &RecordFacts) -> (&str, &ScaleRecordStatus) {
-    (&record.resource_version, &record.status)
+/// The version and the content of an object's record as last seen. One that an older object of the same name has left
+/// says nothing about this one.
+pub(super) fn of_record(facts: &ObjectFacts) -> Option<(&str, &ScaleRecordStatus)> {
+    let own = |record: &&RecordFacts| record.owner.as_ref().is_none_or(|owner| *owner == facts.uid);
+    let record = facts.record.as_ref().filter(own)?;
+    Some((&record.resource_version, &record.status))
 }
 
 impl<T: Clone> Sight<T> {

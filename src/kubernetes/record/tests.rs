@@ -77,7 +77,11 @@ fn each_phase_shows_its_mode_and_its_conditions() {
     let limited = "ScalingLimited False DesiredWithinRange";
     let able = "AbleToScale True SucceededGetScale";
     let table: [(Entry, &str, &[&str]); 8] = [
-        (nothing(Phase::Starting), "Scale", &[able, "ScalingActive Unknown Starting", "ScalingLimited Unknown Starting"]),
+        (
+            nothing(Phase::Starting),
+            "Scale",
+            &[able, "ScalingActive Unknown Starting", "ScalingLimited Unknown Starting"],
+        ),
         (in_phase(Phase::Paused), "Paused", &[able, "ScalingActive False ScalingDisabled", limited]),
         (
             in_phase(hold("Observe")),

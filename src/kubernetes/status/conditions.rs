@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use tidegate_calculator::decision::{Health, Limit};
-use tidegate_crds::annotations::{FORCE_ACTIVATION, PAUSED, PAUSED_REPLICAS, PAUSED_SCALE_IN, PAUSED_SCALE_OUT, switch};
+use tidegate_crds::annotations::{
+    FORCE_ACTIVATION, PAUSED, PAUSED_REPLICAS, PAUSED_SCALE_IN, PAUSED_SCALE_OUT, switch,
+};
 use tidegate_crds::trigger::Condition;
 use tidegate_engine::protocol::{Entry, TargetError};
 use tidegate_engine::snapshot::Phase;
@@ -122,9 +124,7 @@ fn active_condition(facts: &ObjectFacts, entry: &Entry, before: Option<&Conditio
         (Some(false), Some(Limit::Cooldown)) => {
             (FALSE, "ScalerCooldown", "Scaler cooling down because triggers are not active")
         }
-        (Some(false), _) => {
-            (FALSE, "ScalerNotActive", "Scaling is not performed because triggers are not active")
-        }
+        (Some(false), _) => (FALSE, "ScalerNotActive", "Scaling is not performed because triggers are not active"),
     };
     condition(ACTIVE, status, reason, message)
 }
@@ -137,9 +137,7 @@ fn paused(annotations: &BTreeMap<String, String>, before: Option<&Condition>) ->
     }
     match before {
         Some(before) if before.status == FALSE => before.clone(),
-        Some(_) => {
-            condition(PAUSED_TYPE, FALSE, "ScaledObjectUnpaused", "pause annotation removed for ScaledObject")
-        }
+        Some(_) => condition(PAUSED_TYPE, FALSE, "ScaledObjectUnpaused", "pause annotation removed for ScaledObject"),
         None => Condition { kind: PAUSED_TYPE.to_owned(), status: FALSE.to_owned(), ..Condition::default() },
     }
 }

@@ -99,7 +99,8 @@ fn conditions_have_the_reasons_and_messages_of_keda() {
     let partial = "Some triggers defined in ScaledObject are not working correctly";
     let failing = "Triggers defined in ScaledObject are not working correctly";
     let current = "Error getting current replicas count for ScaleTarget: no answer came";
-    let prefix = "ScaledObject doesn't have correct scaleTargetRef specification: Deployment shop/worker does not exist";
+    let prefix =
+        "ScaledObject doesn't have correct scaleTargetRef specification: Deployment shop/worker does not exist";
     let in_phase = |phase| Entry { phase, ..active() };
     let with = |health| Entry { health: Some(health), ..active() };
     let quarantined = "deciding failed, and the object is left alone until its text changes: overflow";
@@ -184,10 +185,10 @@ fn a_pause_shows_while_it_lasts_and_its_end_is_told() {
 #[test]
 fn a_pause_of_one_direction_is_a_pause_that_scales() {
     let status = after(&annotated(PAUSED_SCALE_OUT, "true"), &active(), &StatusView::default());
-    assert_eq!((one(&status, "Paused")["status"].clone(), one(&status, "Ready")["message"].clone()), (
-        json!("True"),
-        json!("ScaledObject is defined correctly and is ready for scaling")
-    ));
+    assert_eq!(
+        (one(&status, "Paused")["status"].clone(), one(&status, "Ready")["message"].clone()),
+        (json!("True"), json!("ScaledObject is defined correctly and is ready for scaling"))
+    );
     let status = after(&annotated(PAUSED, "false"), &active(), &StatusView::default());
     assert_eq!(one(&status, "Paused"), json!({ "type": "Paused", "status": "False" }));
 }
@@ -218,9 +219,12 @@ fn what_keda_left_stays_but_its_autoscaler_is_not_spoken_of() {
     for kept in ["hpaName", "compositeScalerName", "resourceMetricNames", "originalReplicaCount"] {
         assert!(!fields.contains(&kept), "{kept}");
     }
-    assert_eq!(patch["status"]["triggersActivity"], json!({
-        "s0-kafka-old": null, "s0-redis-orders": { "isActive": true }, "s1-redis-returns": { "isActive": false },
-    }));
+    assert_eq!(
+        patch["status"]["triggersActivity"],
+        json!({
+            "s0-kafka-old": null, "s0-redis-orders": { "isActive": true }, "s1-redis-returns": { "isActive": false },
+        })
+    );
     let kinds = |status: &StatusView| -> Vec<String> {
         status.conditions.iter().map(|condition| condition.kind.clone()).collect()
     };

@@ -1,0 +1,26 @@
+//! Prints the roles that the operator needs.
+
+use std::process::ExitCode;
+
+use super::validate::print;
+use crate::kubernetes::rbac::Roles;
+
+/// The arguments of this subcommand.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Only for these namespaces (commas between them), as WATCH_NAMESPACE names them; without it, for all of the cluster
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',')]
+    namespaced: Vec<String>,
+    /// The operator's own namespace
+    #[arg(long, value_name = "NAMESPACE", default_value = "tidegate-system")]
+    own_namespace: String,
+    /// The operator's ServiceAccount
+    #[arg(long, value_name = "NAME", default_value = "tidegate")]
+    service_account: String,
+}
+
+/// Runs this subcommand.
+pub(super) fn run(arguments: Arguments) -> ExitCode {
+    let Arguments { namespaced, own_namespace, service_account } = arguments;
+    print(&Roles { own_namespace, account: service_account, namespaces: namespaced }.yaml())
+}

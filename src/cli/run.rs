@@ -1,0 +1,428 @@
+//! `tidegate run`: the operator on a cluster.
+//!
+//! Flags have the names of KEDA's operator and of the controller manager where those have one; KEDA's environment variables are
+//! understood.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tidegate_calculator::policy;
+use tidegate_calculator::time::Span;
+use tidegate_engine::driver::Handle;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::log::{LogFormat, set_up_log};
+use super::signals::Signals;
+use crate::kubernetes::lease::Times;
+use crate::kubernetes::settings::{Mode, Settings};
+use crate::kubernetes::start::{Connection, Failure, Operator, Options, start};
+use crate::server::{self, Paths};
+
+/// The arguments of this subcommand.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The namespaces whose objects are scaled, with commas between them; empty means all
+    #[arg(long, value_name = "NAMESPACES", env = "WATCH_NAMESPACE", default_value = "", hide_default_value = true)]
+    watch_namespace: Namespaces,
+    /// Only ScaledObjects with these labels are scaled
+    #[arg(long, value_name = "SELECTOR", env = "WATCH_LABEL_SELECTOR")]
+    watch_label_selector: Option<String>,
+    /// Where the Secrets and ConfigMaps of a ClusterTriggerAuthentication stand [default: the own namespace]
+    #[arg(long, value_name = "NAMESPACE", env = "KEDA_CLUSTER_OBJECT_NAMESPACE")]
+    cluster_object_namespace: Option<String>,
+    /// Where this process runs and its lease stands
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", default_value = "tidegate-system")]
+    own_namespace: String,
+    /// Who holds the lease; no two living processes may share it [default: one made up]
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    identity: Option<String>,
+    /// Whether targets are touched
+    #[arg(long, value_name = "MODE", value_enum, ignore_case = true, default_value_t = ModeArgument::Auto)]
+    mode: ModeArgument,
+    /// Take and renew a lease, so that of several replicas one acts
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1,
+          default_missing_value = "true", require_equals = true)]
+    leader_elect: bool,
+    #[command(flatten)]
+    lease: LeaseArguments,
+    /// Where a live KEDA is looked for
+    #[arg(long, value_name = "NAMESPACE", default_value = "keda")]
+    keda_namespace: String,
+    /// Scale although a KEDA is alive: only when it scales other objects
+    #[arg(long)]
+    ignore_live_keda: bool,
+    #[command(flatten)]
+    calculator: CalculatorArguments,
+    /// Where metrics are served, or `none`
+    #[arg(long, value_name = "ADDRESS", default_value = ":8080")]
+    metrics_bind_address: Address,
+    /// Where the probes are served, or `none`
+    #[arg(long, value_name = "ADDRESS", default_value = ":8081")]
+    health_probe_bind_address: Address,
+    /// Where the API is served that `tidegate explain` asks, or `none`
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8082")]
+    api_bind_address: Address,
+    /// A kubeconfig file [default: the pod's ServiceAccount, else KUBECONFIG, else ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// How tidegate writes what it does
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Say more; twice, say everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+/// The times of the lease.
+#[derive(Debug, clap::Args)]
+struct LeaseArguments {
+    /// How long others wait after the last renewal, in whole seconds
+    #[arg(long, value_name = "TIME", env = "KEDA_OPERATOR_LEADER_ELECTION_LEASE_DURATION", default_value = "15s")]
+    lease_duration: Time,
+    /// How long the holder acts without a renewal; less than the lease duration
+    #[arg(long, value_name = "TIME", env = "KEDA_OPERATOR_LEADER_ELECTION_RENEW_DEADLINE", default_value = "10s")]
+    renew_deadline: Time,
+    /// The time between renewals; less than the renew deadline
+    #[arg(long, value_name = "TIME", env = "KEDA_OPERATOR_LEADER_ELECTION_RETRY_PERIOD", default_value = "2s")]
+    retry_period: Time,
+}
+
+/// What a HorizontalPodAutoscaler takes from its controller manager.
+#[derive(Debug, clap::Args)]
+struct CalculatorArguments {
+    /// How often an active object is decided about at least
+    #[arg(long, value_name = "TIME", alias = "horizontal-pod-autoscaler-sync-period", default_value = "15s")]
+    sync_period: Time,
+    /// How near to its target a metric changes nothing
+    #[arg(long, value_name = "RATIO", alias = "horizontal-pod-autoscaler-tolerance", default_value = "0.1")]
+    tolerance: Tolerance,
+    /// How long the highest recommendation counts, for objects without a behavior of their own
+    #[arg(
+        long,
+        value_name = "TIME",
+        alias = "horizontal-pod-autoscaler-downscale-stabilization",
+        default_value = "5m"
+    )]
+    downscale_stabilization: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ModeArgument {
+    /// Scale, unless another writer is found
+    #[value(name = "Auto")]
+    Auto,
+    /// Decide, explain and record, and touch no target
+    #[value(name = "Observe")]
+    Observe,
+}
+
+/// `WATCH_NAMESPACE`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Namespaces(Vec<String>);
+
+impl FromStr for Namespaces {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // KEDA's manifests set it to two quotes to say "all".
+        let names = text.trim_matches('"').split(',').map(str::trim).filter(|name| !name.is_empty());
+        let mut all: Vec<String> = Vec::new();
+        for name in names {
+            let is_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            if !name.bytes().all(is_label) || name.len() > 63 {
+                return Err(format!("{name:?} is no name of a namespace (lower case letters, digits, -)"));
+            }
+            if !all.iter().any(|known| known == name) {
+                all.push(name.to_owned());
+            }
+        }
+        Ok(Self(all))
+    }
+}
+
+/// `IP:PORT`, `:PORT` for all addresses of the machine, or `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Address {
+    At(SocketAddr),
+    None,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" || text == "0" {
+            return Ok(Self::None);
+        }
+        let parsed = match text.strip_prefix(':') {
+            Some(port) => port.parse().ok().map(|port: u16| (Ipv4Addr::UNSPECIFIED, port).into()),
+            None => text.parse().ok(),
+        };
+        parsed.map(Self::At).ok_or_else(|| "an address such as :8080 or 127.0.0.1:8080, or none".to_owned())
+    }
+}
+
+/// A length of time above zero, such as `15s` or `5m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Time(Duration);
+
+impl FromStr for Time {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed: Option<SignedDuration> = text.parse().ok();
+        let time = parsed.and_then(|time| Duration::try_from(time).ok()).filter(|time| time.as_millis() > 0);
+        time.map(Self).ok_or_else(|| "a time above zero, such as 15s or 5m".to_owned())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tolerance(f64);
+
+impl FromStr for Tolerance {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number: &f64| (0.0..=1.0).contains(number));
+        number.map(Self).ok_or_else(|| "a ratio from 0 to 1, such as 0.1".to_owned())
+    }
+}
+
+impl Time {
+    fn span(self) -> Span {
+        Span(i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+impl LeaseArguments {
+    fn times(&self) -> Result<Times, Failure> {
+        let times =
+            Times { duration: self.lease_duration.0, deadline: self.renew_deadline.0, retry: self.retry_period.0 };
+        let wrong = |problem: String| Err(Failure::Usage(problem));
+        if times.duration.subsec_nanos() > 0 {
+            return wrong(format!("--lease-duration {:?}: whole seconds are needed", times.duration));
+        }
+        if times.deadline >= times.duration {
+            return wrong(format!(
+                "--renew-deadline {:?} is not below --lease-duration {:?}",
+                times.deadline, times.duration
+            ));
+        }
+        if times.retry >= times.deadline {
+            return wrong(format!(
+                "--retry-period {:?} is not below --renew-deadline {:?}",
+                times.retry, times.deadline
+            ));
+        }
+        Ok(times)
+    }
+}
+
+impl Arguments {
+    fn options(&self) -> Result<Options, Failure> {
+        let calculator = policy::Settings {
+            sync_period: self.calculator.sync_period.span(),
+            tolerance: self.calculator.tolerance.0,
+            downscale_window: self.calculator.downscale_stabilization.span(),
+        };
+        let cluster_object_namespace = self.cluster_object_namespace.clone().filter(|name| !name.is_empty());
+        let mode = match self.mode {
+            ModeArgument::Auto => Mode::Auto,
+            ModeArgument::Observe => Mode::Observe,
+        };
+        let settings = Settings {
+            namespaces: self.watch_namespace.0.clone(),
+            label_selector: self.watch_label_selector.clone().filter(|selector| !selector.is_empty()),
+            cluster_object_namespace: cluster_object_namespace.unwrap_or_else(|| self.own_namespace.clone()),
+            keda_namespace: self.keda_namespace.clone(),
+            mode,
+            own_namespace: self.own_namespace.clone(),
+            identity: self.identity.clone().filter(|name| !name.is_empty()).unwrap_or_else(made_up),
+            calculator,
+        };
+        Ok(Options {
+            settings,
+            connection: Connection { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() },
+            election: self.leader_elect.then_some(self.lease.times()?),
+            ignore_live_keda: self.ignore_live_keda,
+        })
+    }
+}
+
+/// A name that no other process has: the host's and a random number.
+fn made_up() -> String {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "tidegate".to_owned());
+    format!("{host}_{random:016x}")
+}
+
+/// Runs this subcommand.
+pub(super) fn run(arguments: Arguments) -> ExitCode {
+    set_up_log(arguments.log_format, arguments.verbose);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(serve(&arguments));
+    // Nothing may be waited for: whoever has lost the lease must end now.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(arguments: &Arguments) -> Result<(), Failure> {
+    let mut signals = Signals::new().map_err(|error| Failure::Usage(error.to_string()))?;
+    let options = arguments.options()?;
+    let listeners = [
+        bind("--metrics-bind-address", arguments.metrics_bind_address, Paths::Metrics).await?,
+        bind("--health-probe-bind-address", arguments.health_probe_bind_address, Paths::Probes).await?,
+        bind("--api-bind-address", arguments.api_bind_address, Paths::All).await?,
+    ];
+    let mut operator = tokio::select! {
+        operator = start(options) => operator?,
+        name = signals.next() => {
+            tracing::info!("{name}: stopping before anything was begun");
+            return Ok(());
+        }
+    };
+    let servers: Vec<Serving> = listeners
+        .into_iter()
+        .flatten()
+        .map(|(listener, paths)| Serving::start(listener, operator.handle(), paths))
+        .collect();
+    tokio::select! {
+        failure = operator.failed() => return Err(failure),
+        name = signals.next() => tracing::info!("{name}: stopping; what is not stored is stored now"),
+    }
+    drain(operator, &mut signals).await?;
+    for server in servers {
+        server.stop().await;
+    }
+    Ok(())
+}
+
+/// Drains, unless a second signal hurries it.
+async fn drain(operator: Operator, signals: &mut Signals) -> Result<(), Failure> {
+    tokio::select! {
+        result = operator.stop() => result,
+        name = signals.next() => {
+            tracing::warn!("{name}: ending at once; the lease runs out by itself");
+            Ok(())
+        }
+    }
+}
+
+async fn bind(flag: &str, address: Address, paths: Paths) -> Result<Option<(TcpListener, Paths)>, Failure> {
+    let Address::At(address) = address else { return Ok(None) };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some((listener, paths))),
+        Err(error) => Err(Failure::Usage(format!("{flag} {address}: {error}; name another address, or none"))),
+    }
+}
+
+/// A running HTTP server.
+struct Serving {
+    end: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Serving {
+    fn start(listener: TcpListener, handle: Handle, paths: Paths) -> Self {
+        if let Ok(address) = listener.local_addr() {
+            let what = match paths {
+                Paths::All => "/api/v1/objects, /metrics, /healthz, /readyz",
+                Paths::Metrics => "/metrics",
+                Paths::Probes => "/healthz, /readyz",
+            };
+            tracing::info!("serving http://{address} {what}");
+        }
+        let (end, ended) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let ended = async move { ended.await.unwrap_or_default() };
+            if let Err(error) = server::serve_paths(listener, handle, paths, ended).await {
+                tracing::warn!("an HTTP server has ended: {error}");
+            }
+        });
+        Self { end, task }
+    }
+
+    async fn stop(self) {
+        // A server that has ended by itself hears nothing.
+        let _ = self.end.send(());
+        let _ = self.task.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn options(line: &[&str]) -> Result<Options, String> {
+        let line = Line::try_parse_from([&["run"], line].concat()).map_err(|error| error.to_string())?;
+        line.arguments.options().map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_controller_manager_and_of_keda() {
+        let options = options(&["--identity=me", "--own-namespace=own", "--watch-namespace="]).unwrap();
+        assert_eq!(options.settings.calculator, policy::Settings::default());
+        assert_eq!(options.election, Some(Times::default()));
+        assert_eq!(options.settings.cluster_object_namespace, "own");
+        assert_eq!((options.settings.keda_namespace.as_str(), options.settings.mode), ("keda", Mode::Auto));
+        assert!(options.settings.namespaces.is_empty() && !options.ignore_live_keda);
+    }
+
+    #[test]
+    fn namespaces_read_as_keda_reads_them() {
+        assert_eq!("\"\"".parse(), Ok(Namespaces::default()));
+        assert_eq!("shop, bank,shop".parse(), Ok(Namespaces(vec!["shop".to_owned(), "bank".to_owned()])));
+        assert!("Shop".parse::<Namespaces>().unwrap_err().contains("\"Shop\" is no name of a namespace"));
+    }
+
+    #[test]
+    fn addresses_read_as_the_controller_manager_reads_them() {
+        assert_eq!(":8080".parse(), Ok(Address::At(([0, 0, 0, 0], 8080).into())));
+        assert_eq!("127.0.0.1:0".parse(), Ok(Address::At(([127, 0, 0, 1], 0).into())));
+        assert_eq!("none".parse(), Ok(Address::None));
+        assert!("8080".parse::<Address>().unwrap_err().contains(":8080"));
+    }
+
+    #[test]
+    fn times_that_contradict_each_other_are_refused_by_name() {
+        let error = options(&["--renew-deadline=20s"]).unwrap_err();
+        assert!(error.contains("--renew-deadline 20s is not below --lease-duration 15s"), "{error}");
+        assert!(options(&["--retry-period=11s"]).unwrap_err().contains("--retry-period"));
+        assert!(options(&["--lease-duration=15500ms"]).unwrap_err().contains("whole seconds"));
+        assert!(options(&["--sync-period=0s"]).unwrap_err().contains("a time above zero"));
+        assert!(options(&["--tolerance=-1"]).is_err() && options(&["--tolerance=NaN"]).is_err());
+        let options = options(&["--leader-elect=false", "--downscale-stabilization=1m30s", "--mode=Observe"]).unwrap();
+        assert_eq!((options.election, options.settings.mode), (None, Mode::Observe));
+        assert_eq!(options.settings.calculator.downscale_window, Span::seconds(90));
+    }
+}

@@ -1,0 +1,224 @@
+//! What the engine is told of the cluster. It is bounded by what there is: a later word about an object or a target takes the
+//! place of an earlier one that nobody has taken yet, so the index never waits and nothing is lost.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tidegate_engine::ports::Objects;
+use tidegate_engine::protocol::{Change, Seen, TargetError};
+use tidegate_engine::subject::{ObjectId, TargetRef};
+use tokio::sync::Notify;
+
+/// The changes that wait.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    waiting: Mutex<Waiting>,
+    news: Notify,
+}
+
+/// The engine's end of the cluster's watches.
+#[derive(Debug)]
+pub struct ClusterObjects(pub(super) Arc<Feed>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Every object with a word that waits, once.
+    order: VecDeque<ObjectId>,
+    words: HashMap<ObjectId, Word>,
+    /// Every target with a word that waits, and some whose word was taken together with their object.
+    target_order: VecDeque<TargetRef>,
+    targets: HashMap<TargetRef, Result<Seen, TargetError>>,
+    /// A target whose object was just taken.
+    next: Option<Change>,
+    synced: bool,
+}
+
+/// What waits about one object, in the order in which it is told.
+#[derive(Debug, Default)]
+struct Word {
+    gone: bool,
+    /// [`Change::Set`] or [`Change::Refused`].
+    text: Option<Change>,
+    parameters: bool,
+}
+
+impl Feed {
+    /// Says what an object is now: [`Change::Set`] or [`Change::Refused`].
+    pub(super) fn text(&self, id: &ObjectId, change: Change) {
+        self.say(id, |word| word.text = Some(change));
+    }
+
+    /// Says that an object is gone, whatever waits about it.
+    pub(super) fn gone(&self, id: &ObjectId) {
+        self.say(id, |word| *word = Word { gone: true, ..Word::default() });
+    }
+
+    /// Says that what an object's triggers refer to has changed.
+    pub(super) fn parameters(&self, id: &ObjectId) {
+        self.say(id, |word| word.parameters = true);
+    }
+
+    /// Says how a target is now.
+    pub(super) fn target(&self, target: &TargetRef, word: Result<Seen, TargetError>) {
+        let mut waiting = self.lock();
+        if waiting.targets.insert(target.clone(), word).is_none() {
+            waiting.target_order.push_back(target.clone());
+        }
+        self.news.notify_one();
+    }
+
+    /// Says that everything has been told once.
+    pub(super) fn synced(&self) {
+        self.lock().synced = true;
+        self.news.notify_one();
+    }
+
+    /// The next change, if one waits.
+    pub(super) fn take(&self) -> Option<Change> {
+        self.lock().take()
+    }
+
+    fn say(&self, id: &ObjectId, change: impl FnOnce(&mut Word)) {
+        let mut waiting = self.lock();
+        if !waiting.words.contains_key(id) {
+            waiting.order.push_back(id.clone());
+        }
+        change(waiting.words.entry(id.clone()).or_default());
+        self.news.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    /// Objects first, each followed by its target's state; then targets; at last that this is all.
+    fn take(&mut self) -> Option<Change> {
+        if let Some(change) = self.next.take().or_else(|| self.object()) {
+            return Some(change);
+        }
+        while let Some(target) = self.target_order.pop_front() {
+            if let Some(word) = self.targets.remove(&target) {
+                return Some(Change::Target(target, word));
+            }
+        }
+        std::mem::take(&mut self.synced).then_some(Change::Synced)
+    }
+
+    fn object(&mut self) -> Option<Change> {
+        let id = self.order.front()?.clone();
+        let word = self.words.entry(id.clone()).or_default();
+        let change = if std::mem::take(&mut word.gone) {
+            Change::Gone(id.clone())
+        } else if let Some(change) = word.text.take() {
+            let target = match &change {
+                Change::Set(subject, _) => Some(&subject.target),
+                Change::Refused(_, target, ..) => Some(target),
+                _ => None,
+            };
+            let told = target.and_then(|target| self.targets.remove_entry(target));
+            self.next = told.map(|(target, word)| Change::Target(target, word));
+            change
+        } else {
+            word.parameters = false;
+            Change::ParametersChanged(id.clone())
+        };
+        if !word.gone && word.text.is_none() && !word.parameters {
+            self.words.remove(&id);
+            self.order.pop_front();
+        }
+        Some(change)
+    }
+}
+
+#[async_trait]
+impl Objects for ClusterObjects {
+    async fn next(&mut self) -> Option<Change> {
+        loop {
+            // Taken and given in one step: a caller that drops this future has lost nothing.
+            if let Some(change) = self.0.take() {
+                return Some(change);
+            }
+            self.0.news.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_calculator::memory::checkpoint::Checkpoint;
+    use tidegate_calculator::observation::TargetState;
+    use tidegate_engine::protocol::Version;
+
+    fn target(name: &str) -> TargetRef {
+        TargetRef {
+            namespace: "shop".into(),
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            name: name.into(),
+        }
+    }
+
+    fn refused(name: &str) -> (ObjectId, Change) {
+        let id = ObjectId::new("shop", name);
+        (id.clone(), Change::Refused(id, target(name), Vec::new(), Checkpoint::default()))
+    }
+
+    fn seen(replicas: u32) -> Result<Seen, TargetError> {
+        let state = TargetState { replicas, ..TargetState::default() };
+        Ok(Seen { state, version: Version::default() })
+    }
+
+    fn all(feed: &Feed) -> Vec<String> {
+        std::iter::from_fn(|| feed.take())
+            .map(|change| match change {
+                Change::Refused(id, ..) => format!("refused {}", id.name),
+                Change::Gone(id) => format!("gone {}", id.name),
+                Change::ParametersChanged(id) => format!("parameters {}", id.name),
+                Change::Target(target, Ok(seen)) => format!("{} {}", target.name, seen.state.replicas),
+                other => format!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_target_follows_its_object_and_only_the_last_word_counts() {
+        let feed = Feed::default();
+        feed.synced();
+        feed.target(&target("a"), seen(1));
+        feed.target(&target("b"), seen(5));
+        for name in ["b", "a", "b"] {
+            let (id, change) = refused(name);
+            feed.text(&id, change);
+        }
+        feed.target(&target("a"), seen(2));
+        assert_eq!(all(&feed), ["refused b", "b 5", "refused a", "a 2", "Synced"]);
+        feed.target(&target("a"), seen(3));
+        assert_eq!(all(&feed), ["a 3"]);
+    }
+
+    #[test]
+    fn an_object_that_went_and_came_again_was_gone_meanwhile() {
+        let feed = Feed::default();
+        let (id, change) = refused("a");
+        feed.parameters(&id);
+        feed.text(&id, change.clone());
+        feed.gone(&id);
+        feed.text(&id, change);
+        feed.parameters(&id);
+        assert_eq!(all(&feed), ["gone a", "refused a", "parameters a"]);
+    }
+
+    #[tokio::test]
+    async fn the_engine_waits_for_news() {
+        let feed = Arc::new(Feed::default());
+        let mut objects = ClusterObjects(feed.clone());
+        let waiting = tokio::spawn(async move { objects.next().await });
+        tokio::task::yield_now().await;
+        feed.gone(&ObjectId::new("shop", "a"));
+        assert!(matches!(waiting.await, Ok(Some(Change::Gone(_)))));
+    }
+}

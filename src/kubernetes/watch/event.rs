@@ -1,0 +1,76 @@
+//! What the watches tell the index, and what the index wants done.
+
+use std::sync::Arc;
+
+use tidegate_crds::TriggerAuthenticationSpec;
+use tidegate_engine::protocol::{Seen, TargetError};
+use tidegate_engine::subject::{ObjectId, TargetRef};
+
+use super::directory::{AuthenticationKey, Place};
+use super::kinds::{KindKey, Served};
+use super::views::Loose;
+use crate::kubernetes::known::RecordFacts;
+use crate::resolution::Answer;
+
+/// What is watched. Each is one stream a namespace, or one for all.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(in crate::kubernetes) enum What {
+    /// ScaledObjects.
+    Objects,
+    /// ScaleRecords.
+    Records,
+    /// TriggerAuthentications.
+    Authentications,
+    /// ClusterTriggerAuthentications.
+    ClusterAuthentications,
+    /// Targets of one kind.
+    Targets(KindKey),
+    /// The metadata of Secrets or ConfigMaps.
+    Holders(Place),
+}
+
+/// Something that the API server has told.
+#[derive(Debug)]
+pub(in crate::kubernetes) enum Event {
+    /// A ScaledObject is there.
+    Object(Box<Loose>),
+    /// A ScaledObject is gone.
+    ObjectGone(ObjectId),
+    /// A ScaleRecord is there.
+    Record(ObjectId, Box<RecordFacts>),
+    /// A ScaleRecord is gone.
+    RecordGone(ObjectId),
+    /// An authentication is there, or is gone.
+    Authentication(AuthenticationKey, Option<Box<Answer<TriggerAuthenticationSpec>>>),
+    /// Where a kind is served, or why it cannot be scaled.
+    Kind(KindKey, Result<Served, TargetError>),
+    /// A workload is there: its scale, and the print of its environments.
+    Workload(KindKey, ObjectId, Seen, u64),
+    /// An object of another kind is there, with this version.
+    Moved(KindKey, ObjectId, Arc<str>),
+    /// A target is gone.
+    TargetGone(KindKey, ObjectId),
+    /// The answer to [`Order::Read`], with the print of the environments if that was asked for.
+    Read(TargetRef, Result<Seen, TargetError>, Option<u64>),
+    /// A kind that could not be scaled before can be now.
+    Found(KindKey),
+    /// Something uses the Secrets or ConfigMaps of a place.
+    Wanted(Place),
+    /// A Secret or a ConfigMap has this version, or is gone.
+    Holder(Place, Arc<str>, Option<Arc<str>>),
+    /// A stream has told everything that there is.
+    Listed(What, Option<Arc<str>>),
+    /// A stream does not work now; it tries again by itself.
+    Failed(What, Option<Arc<str>>, TargetError),
+}
+
+/// Something that the index wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::kubernetes) enum Order {
+    /// Find a kind and watch its objects.
+    WatchKind(KindKey),
+    /// Watch the metadata of Secrets or ConfigMaps.
+    WatchHolders(Place),
+    /// Read a target's scale, and its environments if the flag is set.
+    Read(TargetRef, bool),
+}

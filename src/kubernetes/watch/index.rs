@@ -1,0 +1,561 @@
+//! The index: takes what the watches tell, knows who scales what, and says what that changes. No I/O, no clock.
+//!
+//! The engine hears of an object once everything that its first decision rests on is known: its record, its
+//! authentications, and its target. Nothing is told twice, so our own writes come back without an effect.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tidegate_calculator::memory::checkpoint::Checkpoint;
+use tidegate_calculator::policy;
+use tidegate_engine::protocol::{Change, TargetError};
+use tidegate_engine::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
+
+use super::attention::Attention;
+use super::directory::{AuthenticationKey, Directory, Holder, Sight, authentication_key};
+use super::event::{Event, Order, What};
+use super::judge::{self, Judged};
+use super::kinds::KindKey;
+use super::targets::{Moved, Targets, target};
+use super::views::{self, Loose};
+use crate::kubernetes::holds::{Holds, TargetKey, Whom};
+use crate::kubernetes::known::{Known, RecordFacts};
+use crate::kubernetes::objects::Feed;
+use crate::validation::{Claim, conflicts};
+
+/// What the index tells others through.
+#[derive(Clone, Debug, Default)]
+pub(in crate::kubernetes) struct Outlets {
+    pub(in crate::kubernetes) feed: Arc<Feed>,
+    pub(in crate::kubernetes) known: Known,
+    pub(in crate::kubernetes) holds: Holds,
+    pub(in crate::kubernetes) directory: Directory,
+    pub(in crate::kubernetes) attention: Attention,
+}
+
+/// Everything that is known of the cluster.
+#[derive(Debug)]
+pub(in crate::kubernetes) struct Index {
+    out: Outlets,
+    settings: policy::Settings,
+    /// How many streams there are of each namespaced kind.
+    streams: usize,
+    /// Whether the base streams have told all.
+    loaded: bool,
+    synced: bool,
+    settled: HashSet<(What, Option<Arc<str>>)>,
+    objects: HashMap<ObjectId, Object>,
+    /// Records whose object is not there, or not yet.
+    orphans: HashMap<ObjectId, Box<RecordFacts>>,
+    /// Who wants to scale each target.
+    claims: HashMap<TargetKey, BTreeSet<(Timestamp, ObjectId)>>,
+    /// Whose triggers use each authentication.
+    users: HashMap<AuthenticationKey, BTreeSet<ObjectId>>,
+    targets: Targets,
+}
+
+/// One ScaledObject.
+#[derive(Debug)]
+struct Object {
+    uid: String,
+    created: Timestamp,
+    /// What it was judged by: nothing is judged twice.
+    judged_by: (i64, BTreeMap<String, String>),
+    deleting: bool,
+    target: TargetRef,
+    subject: Option<Box<Subject>>,
+    findings: Vec<Finding>,
+    /// Whether some trigger takes values from the environment of the target's pods, apart from its authentications.
+    environment: bool,
+    authentications: BTreeSet<AuthenticationKey>,
+    told: Told,
+}
+
+/// What the engine was told last.
+#[derive(Clone, Debug, PartialEq)]
+enum Told {
+    Nothing,
+    /// The object's present subject, with this hold.
+    Set(Option<Hold>),
+    Refused(Vec<Finding>),
+    /// An older text.
+    Older,
+    Gone,
+}
+
+impl Index {
+    /// An index that knows nothing yet. `streams` is how many streams there are of each namespaced kind: one, or one a
+    /// namespace.
+    pub(in crate::kubernetes) fn new(out: Outlets, settings: policy::Settings, streams: usize) -> Self {
+        Self {
+            out,
+            settings,
+            streams,
+            loaded: false,
+            synced: false,
+            settled: HashSet::new(),
+            objects: HashMap::new(),
+            orphans: HashMap::new(),
+            claims: HashMap::new(),
+            users: HashMap::new(),
+            targets: Targets::default(),
+        }
+    }
+
+    /// Takes one event and appends what must be done.
+    pub(in crate::kubernetes) fn apply(&mut self, event: Event, orders: &mut Vec<Order>) {
+        match event {
+            Event::Object(object) => self.object(&object, orders),
+            Event::ObjectGone(id) => self.object_gone(&id, orders),
+            Event::Record(id, record) => self.record(id, record),
+            Event::RecordGone(id) => self.record_gone(&id),
+            Event::Authentication(key, answer) => {
+                if self.out.directory.set_authentication(&key, answer.map(|answer| *answer)) {
+                    self.authentication(&key);
+                }
+            }
+            Event::Kind(kind, result) => {
+                let failed = result.is_err();
+                self.targets.resolved(&kind, result);
+                self.name_resource(&kind);
+                if failed {
+                    self.settle_kind(&kind, orders);
+                }
+            }
+            Event::Workload(kind, id, seen, print) => {
+                let moved = self.targets.workload(&kind, &id, seen, print);
+                self.target_moved(&target(&kind, &id), moved);
+            }
+            Event::Moved(kind, id, version) => {
+                let target = target(&kind, &id);
+                if self.targets.other(&kind, &id, version) && self.is_wanted(&target) {
+                    self.targets.read(&target, self.out.directory.needs_environment(&target), orders);
+                }
+            }
+            Event::TargetGone(kind, id) => {
+                self.targets.gone(&kind, &id);
+                self.target_moved(&target(&kind, &id), Moved { state: true, environment: false });
+            }
+            Event::Read(target, result, print) => {
+                let moved = self.targets.was_read(&target, result, print, orders);
+                self.target_moved(&target, moved);
+            }
+            Event::Found(kind) => self.targets.retry(&kind, orders),
+            Event::Wanted(place) => orders.push(Order::WatchHolders(place)),
+            Event::Holder(place, name, version) => {
+                let users = self.out.directory.moved(&Holder { place, name }, version.as_deref());
+                users.iter().for_each(|target| self.look_again(target));
+            }
+            Event::Listed(what, namespace) => self.listed(what, namespace, orders),
+            Event::Failed(what, namespace, error) => self.failed(what, namespace, error, orders),
+        }
+    }
+
+    /// Holds have changed.
+    pub(in crate::kubernetes) fn held(&mut self, whose: &BTreeSet<Whom>, orders: &mut Vec<Order>) {
+        let mut ids = BTreeSet::new();
+        for whom in whose {
+            match whom {
+                Whom::All => ids.extend(self.objects.keys().cloned()),
+                Whom::Target(key) => ids.extend(self.claimants(key)),
+                Whom::Object(id) => ids.extend([id.clone()]),
+            }
+        }
+        ids.iter().for_each(|id| self.tell(id, orders));
+    }
+
+    fn object(&mut self, view: &Loose, orders: &mut Vec<Order>) {
+        let Some(id) = views::id(&view.metadata) else { return };
+        let uid = view.metadata.uid.clone().unwrap_or_default();
+        if self.objects.get(&id).is_some_and(|old| old.uid != uid) {
+            // It went and came again between two events.
+            self.object_gone(&id, orders);
+        }
+        let judged_by = (view.metadata.generation.unwrap_or_default(), judge::annotations(view));
+        let deleting = view.metadata.deletion_timestamp.is_some();
+        match self.objects.get_mut(&id) {
+            Some(old) if old.judged_by == judged_by => old.deleting |= deleting,
+            _ => self.judge(&id, uid, judged_by, view, orders),
+        }
+        self.note(&id, view);
+        self.tell(&id, orders);
+    }
+
+    /// Judges a text that is new.
+    fn judge(
+        &mut self,
+        id: &ObjectId,
+        uid: String,
+        judged_by: (i64, BTreeMap<String, String>),
+        view: &Loose,
+        orders: &mut Vec<Order>,
+    ) {
+        let created = views::created(&view.metadata);
+        let Judged { target, subject, findings, environment, facts } = judge::judge(id, view, &self.settings);
+        let authentications = subject.iter().flat_map(|subject| &subject.triggers).filter_map(|trigger| {
+            let reference = trigger.references.authentication.as_ref()?;
+            Some(authentication_key(&id.namespace, reference))
+        });
+        let authentications: BTreeSet<_> = authentications.collect();
+        let old = self.objects.remove(id);
+        let record = match &old {
+            Some(_) => self.out.known.get(id).and_then(|facts| facts.record.clone()),
+            None => self.orphans.remove(id).map(|record| *record),
+        };
+        let told = match &old {
+            Some(old) if old.subject == subject && old.target == target => old.told.clone(),
+            Some(old) if matches!(old.told, Told::Nothing | Told::Gone) => old.told.clone(),
+            Some(_) => Told::Older,
+            None => Told::Nothing,
+        };
+        self.out.known.insert(id.clone(), judge::with_record(facts, record));
+        let deleting = view.metadata.deletion_timestamp.is_some();
+        let object =
+            Object { uid, created, judged_by, deleting, target, subject, findings, environment, authentications, told };
+        self.enter(id, object, old.as_ref(), orders);
+    }
+
+    /// Enters what an object claims and uses in the place of what its text before did. Others may win or lose by it.
+    fn enter(&mut self, id: &ObjectId, object: Object, old: Option<&Object>, orders: &mut Vec<Order>) {
+        let target = object.target.clone();
+        let moved = old.is_none_or(|old| old.target != target || old.created != object.created);
+        if let Some(old) = old {
+            self.drop_users(id, old);
+            if moved {
+                self.drop_claim(id, old, orders);
+            }
+        }
+        for key in &object.authentications {
+            self.users.entry(key.clone()).or_default().insert(id.clone());
+        }
+        let created = object.created;
+        self.objects.insert(id.clone(), object);
+        if target.name.is_empty() {
+            return;
+        }
+        let kind = KindKey::of(&target);
+        self.targets.want(&kind, orders);
+        let plural = self.targets.plural(&kind);
+        self.out.known.update(id, |facts| facts.target_resource = plural);
+        let key = TargetKey::of(&target);
+        self.claims.entry(key.clone()).or_default().insert((created, id.clone()));
+        self.set_environment(&target);
+        if moved {
+            self.tell_others(id, &key, orders);
+        }
+    }
+
+    fn drop_users(&mut self, id: &ObjectId, object: &Object) {
+        for key in &object.authentications {
+            if let Some(users) = self.users.get_mut(key) {
+                users.remove(id);
+                if users.is_empty() {
+                    self.users.remove(key);
+                }
+            }
+        }
+    }
+
+    /// Takes back an object's claim to its target: the next one wins it.
+    fn drop_claim(&mut self, id: &ObjectId, object: &Object, orders: &mut Vec<Order>) {
+        let key = TargetKey::of(&object.target);
+        if let Some(claims) = self.claims.get_mut(&key) {
+            claims.remove(&(object.created, id.clone()));
+            if claims.is_empty() {
+                self.claims.remove(&key);
+            }
+        }
+        if self.claims.contains_key(&key) {
+            self.set_environment(&object.target);
+            self.tell_others(id, &key, orders);
+        } else {
+            self.out.directory.forget(&object.target);
+        }
+    }
+
+    fn object_gone(&mut self, id: &ObjectId, orders: &mut Vec<Order>) {
+        let Some(old) = self.objects.remove(id) else { return };
+        self.drop_users(id, &old);
+        self.drop_claim(id, &old, orders);
+        if let Some(record) = self.out.known.get(id).and_then(|facts| facts.record.clone()) {
+            // It goes after its object, and says so itself.
+            self.orphans.insert(id.clone(), Box::new(record));
+        }
+        self.out.known.remove(id);
+        if !matches!(old.told, Told::Nothing | Told::Gone) {
+            self.out.feed.gone(id);
+        }
+        self.out.attention.raise(id);
+    }
+
+    /// Brings what changes without a new text up to date.
+    fn note(&self, id: &ObjectId, view: &Loose) {
+        let mut raise = false;
+        self.out.known.update(id, |facts| {
+            let finalizers = view.metadata.finalizers.clone().unwrap_or_default();
+            let deleting = view.metadata.deletion_timestamp.is_some();
+            raise = facts.finalizers != finalizers || facts.deleting != deleting || facts.resource_version.is_empty();
+            facts.finalizers = finalizers;
+            facts.deleting = deleting;
+            facts.resource_version = view.metadata.resource_version.clone().unwrap_or_default();
+            facts.status = judge::status(view);
+        });
+        if raise {
+            self.out.attention.raise(id);
+        }
+    }
+
+    fn record(&mut self, id: ObjectId, record: Box<RecordFacts>) {
+        if self.objects.contains_key(&id) {
+            self.out.known.update(&id, |facts| facts.record = Some(*record));
+        } else {
+            self.orphans.insert(id, record);
+        }
+    }
+
+    fn record_gone(&mut self, id: &ObjectId) {
+        self.orphans.remove(id);
+        self.out.known.update(id, |facts| facts.record = None);
+    }
+
+    /// An authentication has changed: those who use it look again.
+    fn authentication(&mut self, key: &AuthenticationKey) {
+        let ids = self.users.get(key).cloned().unwrap_or_default();
+        for id in &ids {
+            if let Some(target) = self.objects.get(id).map(|object| object.target.clone()) {
+                self.set_environment(&target);
+            }
+            self.parameters_changed(id);
+        }
+    }
+
+    fn listed(&mut self, what: What, namespace: Option<Arc<str>>, orders: &mut Vec<Order>) {
+        match &what {
+            What::Targets(kind) => {
+                self.targets.listed(kind, namespace);
+                self.settle_kind(kind, orders);
+            }
+            What::Holders(place) => {
+                let before = self.out.directory.sight(place);
+                self.out.directory.set_sight(place, Sight::Watched);
+                if before == Some(Sight::Blind) {
+                    let users = self.out.directory.users(place);
+                    users.iter().for_each(|target| self.look_again(target));
+                }
+            }
+            _ => {
+                if let What::Authentications | What::ClusterAuthentications = what {
+                    self.out.directory.set_unseen(what == What::ClusterAuthentications, None);
+                }
+                self.settled.insert((what, namespace));
+                self.load(orders);
+            }
+        }
+    }
+
+    fn failed(&mut self, what: What, namespace: Option<Arc<str>>, error: TargetError, orders: &mut Vec<Order>) {
+        match &what {
+            What::Targets(kind) => {
+                if self.targets.failed(kind, error, self.streams) {
+                    self.settle_kind(kind, orders);
+                }
+            }
+            What::Holders(place) => self.out.directory.set_sight(place, Sight::Blind),
+            // Objects whose triggers need none of them must not wait for them.
+            What::Authentications | What::ClusterAuthentications if !self.loaded => {
+                let cluster = what == What::ClusterAuthentications;
+                self.out.directory.set_unseen(cluster, Some(error.to_string()));
+                self.settled.insert((what, namespace));
+                self.load(orders);
+            }
+            _ => {}
+        }
+    }
+
+    /// Begins to tell once all of the base streams have told.
+    fn load(&mut self, orders: &mut Vec<Order>) {
+        // ClusterTriggerAuthentications are one stream, whatever the namespaces.
+        if self.loaded || self.settled.len() < 3 * self.streams + 1 {
+            return;
+        }
+        self.loaded = true;
+        let mut ids: Vec<ObjectId> = self.objects.keys().cloned().collect();
+        ids.sort();
+        ids.iter().for_each(|id| self.tell(id, orders));
+        self.sync();
+    }
+
+    /// Tells everything that waited for a kind.
+    fn settle_kind(&mut self, kind: &KindKey, orders: &mut Vec<Order>) {
+        let here = |object: &&Object| KindKey::of(&object.target) == *kind;
+        let mut ids: Vec<(ObjectId, TargetRef)> = self
+            .objects
+            .iter()
+            .filter(|(_, object)| here(object))
+            .map(|(id, object)| (id.clone(), object.target.clone()))
+            .collect();
+        ids.sort();
+        for (id, target) in &ids {
+            self.tell(id, orders);
+            self.tell_target(target, orders);
+        }
+        self.sync();
+    }
+
+    fn sync(&mut self) {
+        if self.loaded && !self.synced && self.targets.all_settled(self.streams) {
+            self.synced = true;
+            self.out.feed.synced();
+        }
+    }
+
+    /// Tells the engine about an object, if there is something new to say.
+    fn tell(&mut self, id: &ObjectId, orders: &mut Vec<Order>) {
+        let Some(object) = self.objects.get(id).filter(|_| self.loaded) else { return };
+        let nameless = object.target.name.is_empty();
+        if !nameless && !self.targets.is_settled(&KindKey::of(&object.target), self.streams) {
+            return;
+        }
+        let word = self.word(id, object);
+        if word == object.told {
+            return;
+        }
+        match &word {
+            Told::Gone => self.out.feed.gone(id),
+            Told::Refused(findings) => {
+                let checkpoint = self.checkpoint(id, object);
+                let change = Change::Refused(id.clone(), object.target.clone(), findings.clone(), checkpoint);
+                self.out.feed.text(id, change);
+            }
+            Told::Set(hold) => {
+                let Some(mut subject) = object.subject.clone() else { return };
+                subject.hold.clone_from(hold);
+                self.out.feed.text(id, Change::Set(subject, self.checkpoint(id, object)));
+            }
+            Told::Nothing | Told::Older => return,
+        }
+        let target = object.target.clone();
+        if let Some(object) = self.objects.get_mut(id) {
+            object.told = word;
+        }
+        self.tell_target(&target, orders);
+    }
+
+    /// What there is to say about an object now.
+    fn word(&self, id: &ObjectId, object: &Object) -> Told {
+        if object.deleting {
+            // Whoever was never told needs not hear that it is gone.
+            return if object.told == Told::Nothing { Told::Nothing } else { Told::Gone };
+        }
+        let conflict = self.conflict(id, object);
+        if object.subject.is_none() || conflict.is_some() {
+            return Told::Refused(object.findings.iter().cloned().chain(conflict).collect());
+        }
+        Told::Set(self.out.holds.of(id, &object.target))
+    }
+
+    /// Why another object scales this one's target instead, if one does.
+    fn conflict(&self, id: &ObjectId, object: &Object) -> Option<Finding> {
+        let claims = self.claims.get(&TargetKey::of(&object.target))?;
+        let (winner_created, winner) = claims.first()?;
+        if winner == id {
+            return None;
+        }
+        let winner_target = &self.objects.get(winner)?.target;
+        let claims = [
+            Claim { id: winner, target: winner_target, created: *winner_created },
+            Claim { id, target: &object.target, created: object.created },
+        ];
+        conflicts(&claims).pop().map(|(_, finding)| finding)
+    }
+
+    fn checkpoint(&self, id: &ObjectId, object: &Object) -> Checkpoint {
+        let facts = self.out.known.get(id);
+        let record = facts.as_ref().and_then(|facts| facts.record.as_ref());
+        // A record of an earlier object of the same name says nothing about this one.
+        let own = record.filter(|record| record.owner.as_ref().is_none_or(|owner| *owner == object.uid));
+        let text = own.and_then(|record| record.status.checkpoint.as_deref());
+        text.map(|text| Checkpoint(text.to_owned())).unwrap_or_default()
+    }
+
+    /// Tells the engine how a target is, if anybody can know.
+    fn tell_target(&mut self, target: &TargetRef, orders: &mut Vec<Order>) {
+        if target.name.is_empty() {
+            return;
+        }
+        if let Some(sight) = self.targets.sight(target, self.streams) {
+            self.out.feed.target(target, sight);
+        }
+        if self.targets.is_stale(target) {
+            self.targets.read(target, self.out.directory.needs_environment(target), orders);
+        }
+    }
+
+    /// A target has changed.
+    fn target_moved(&mut self, target: &TargetRef, moved: Moved) {
+        if !self.is_wanted(target) {
+            return;
+        }
+        if moved.environment && self.out.directory.needs_environment(target) {
+            self.look_again(target);
+        }
+        // Until the objects are told, so is no target: it comes right after its object.
+        let told = self.loaded && self.targets.is_settled(&KindKey::of(target), self.streams);
+        if let Some(sight) = self.targets.sight(target, self.streams).filter(|_| moved.state && told) {
+            self.out.feed.target(target, sight);
+        }
+    }
+
+    fn is_wanted(&self, target: &TargetRef) -> bool {
+        self.claims.contains_key(&TargetKey::of(target))
+    }
+
+    /// What triggers on this target refer to has changed.
+    fn look_again(&self, target: &TargetRef) {
+        for id in self.claimants(&TargetKey::of(target)) {
+            self.parameters_changed(&id);
+        }
+    }
+
+    fn parameters_changed(&self, id: &ObjectId) {
+        // One that was not told yet is resolved when it is.
+        if self.objects.get(id).is_some_and(|object| matches!(object.told, Told::Set(_))) {
+            self.out.feed.parameters(id);
+        }
+    }
+
+    fn claimants(&self, key: &TargetKey) -> Vec<ObjectId> {
+        self.claims.get(key).into_iter().flatten().map(|(_, id)| id.clone()).collect()
+    }
+
+    fn tell_others(&mut self, id: &ObjectId, key: &TargetKey, orders: &mut Vec<Order>) {
+        for other in self.claimants(key).iter().filter(|other| *other != id) {
+            self.tell(other, orders);
+        }
+    }
+
+    /// Notes whether a trigger on this target, or an authentication of one, takes values from its environment.
+    fn set_environment(&self, target: &TargetRef) {
+        let needs = |object: &Object| {
+            object.environment || object.authentications.iter().any(|key| self.out.directory.reads_environment(key))
+        };
+        let ids = self.claimants(&TargetKey::of(target));
+        let needed =
+            ids.iter().filter_map(|id| self.objects.get(id)).any(|object| object.target == *target && needs(object));
+        self.out.directory.set_environment(target, needed);
+    }
+
+    /// The writers want to know the plural name of a target's kind.
+    fn name_resource(&self, kind: &KindKey) {
+        let plural = self.targets.plural(kind);
+        if plural.is_empty() {
+            return;
+        }
+        for (id, _) in self.objects.iter().filter(|(_, object)| KindKey::of(&object.target) == *kind) {
+            if self.out.known.get(id).is_some_and(|facts| facts.target_resource != plural) {
+                self.out.known.update(id, |facts| facts.target_resource.clone_from(&plural));
+            }
+        }
+    }
+}

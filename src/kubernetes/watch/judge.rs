@@ -1,0 +1,170 @@
+//! Judges the text of one ScaledObject of the cluster, and notes what those who write it want to know. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tidegate_calculator::policy;
+use tidegate_crds::{KEDA_GROUP, VERSION};
+use tidegate_engine::subject::{AuthenticationRef, Finding, ObjectId, Severity, Subject, TargetRef};
+use tidegate_scalers::Known;
+
+use super::views::{self, Loose};
+use crate::kubernetes::known::{ObjectFacts, RecordFacts, StatusView};
+use crate::validation::{self, KeysOf, Sight, Surroundings};
+
+/// The groups of annotations that are kept.
+const GROUPS: [&str; 3] = ["autoscaling.keda.sh/", "scaledobject.keda.sh/", "tidegate.dev/"];
+
+/// What validation may know of a cluster: nothing by itself. What is absent there may come at any time, and then the
+/// watches say so.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cluster;
+
+/// What came of a text.
+pub(super) struct Judged {
+    /// What it scales; without a name if it does not say.
+    pub(super) target: TargetRef,
+    /// The object as the engine obeys it, if it can be obeyed.
+    pub(super) subject: Option<Box<Subject>>,
+    /// What is wrong with it.
+    pub(super) findings: Vec<Finding>,
+    /// Whether a trigger takes values from the environment of the target's pods.
+    pub(super) environment: bool,
+    /// What the writers want to know.
+    pub(super) facts: ObjectFacts,
+}
+
+/// Judges a text.
+pub(super) fn judge(id: &ObjectId, view: &Loose, settings: &policy::Settings) -> Judged {
+    let annotations = annotations(view);
+    let spec = view.spec.as_ref().unwrap_or(&Value::Null);
+    let created = views::created(&view.metadata);
+    let whole = json!({
+        "apiVersion": format!("{KEDA_GROUP}/{VERSION}"),
+        "kind": "ScaledObject",
+        "metadata": {
+            "name": &*id.name,
+            "namespace": &*id.namespace,
+            "generation": view.metadata.generation,
+            "creationTimestamp": created.to_string(),
+            "annotations": annotations,
+        },
+        "spec": spec,
+    });
+    let validated = validation::scaled_object(&whole, &Cluster, settings, created);
+    let errors = validated.findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let target = validated.target.unwrap_or_else(|| nameless(id));
+    let mut facts = facts(spec, view, target.clone());
+    facts.annotations = annotations;
+    facts.metric_names = validated.subject.iter().flat_map(|subject| &subject.triggers).map(metric_names).collect();
+    Judged {
+        target,
+        environment: validated.subject.as_deref().is_some_and(reads_environment),
+        subject: validated.subject,
+        findings: errors,
+        facts,
+    }
+}
+
+/// The annotations that are kept. A change of one of them is a change of the object.
+pub(super) fn annotations(view: &Loose) -> BTreeMap<String, String> {
+    let all = view.metadata.annotations.iter().flatten();
+    let kept = all.filter(|(name, _)| GROUPS.iter().any(|group| name.starts_with(group)));
+    kept.map(|(name, text)| (name.clone(), text.clone())).collect()
+}
+
+/// KEDA's status fields; a field that is not as it should be is as if absent.
+pub(super) fn status(view: &Loose) -> StatusView {
+    view.status.as_ref().map(lenient).unwrap_or_default()
+}
+
+/// The facts with what is known of the object's record.
+pub(super) fn with_record(mut facts: ObjectFacts, record: Option<RecordFacts>) -> ObjectFacts {
+    facts.record = record;
+    facts
+}
+
+/// Reads an object whose fields are all optional; those that do not fit are left out.
+pub(in crate::kubernetes) fn lenient<T: DeserializeOwned + Default>(value: &Value) -> T {
+    if let Ok(whole) = T::deserialize(value) {
+        return whole;
+    }
+    let fields = value.as_object().into_iter().flatten();
+    let fit = fields.filter(|(name, field)| T::deserialize(json!({ name.as_str(): field })).is_ok());
+    let fit: serde_json::Map<String, Value> = fit.map(|(name, field)| (name.clone(), field.clone())).collect();
+    T::deserialize(Value::Object(fit)).unwrap_or_default()
+}
+
+fn nameless(id: &ObjectId) -> TargetRef {
+    TargetRef {
+        namespace: id.namespace.clone(),
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        name: "".into(),
+    }
+}
+
+fn facts(spec: &Value, view: &Loose, target: TargetRef) -> ObjectFacts {
+    let number = |name: &str| spec.get(name).and_then(Value::as_i64);
+    let entries = || spec.get("triggers").and_then(Value::as_array).into_iter().flatten();
+    let restore = spec.pointer("/advanced/restoreToOriginalReplicaCount").and_then(Value::as_bool);
+    ObjectFacts {
+        uid: view.metadata.uid.clone().unwrap_or_default(),
+        generation: view.metadata.generation.unwrap_or_default(),
+        trigger_types: joined(entries().filter_map(|entry| entry.get("type")?.as_str())),
+        authentications: joined(entries().filter_map(|entry| entry.pointer("/authenticationRef/name")?.as_str())),
+        restore: restore.unwrap_or(false),
+        min: number("minReplicaCount"),
+        max: number("maxReplicaCount"),
+        idle: number("idleReplicaCount"),
+        ..ObjectFacts::of(target)
+    }
+}
+
+/// KEDA's lists: without repetition, in the order of their first appearance.
+fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut list: Vec<&str> = Vec::new();
+    for name in names.filter(|name| !name.is_empty()) {
+        if !list.contains(&name) {
+            list.push(name);
+        }
+    }
+    list.join(",")
+}
+
+fn metric_names(trigger: &tidegate_engine::subject::Trigger) -> Vec<String> {
+    let checked = tidegate_scalers::check(&trigger.spec, Known::Nothing, Known::Nothing);
+    checked.metrics.into_iter().map(|metric| metric.name).collect()
+}
+
+fn reads_environment(subject: &Subject) -> bool {
+    subject.triggers.iter().any(|trigger| trigger.spec.metadata.keys().any(|key| key.ends_with("FromEnv")))
+}
+
+impl Surroundings for Cluster {
+    fn place(&self) -> &'static str {
+        "in this cluster"
+    }
+
+    /// The finalizer sees to it.
+    fn restores(&self) -> bool {
+        true
+    }
+
+    fn target(&self, _target: &TargetRef) -> Sight<()> {
+        Sight::Unseen
+    }
+
+    fn environment(&self, _target: &TargetRef, _container: Option<&str>) -> Sight<BTreeSet<String>> {
+        Sight::Unseen
+    }
+
+    fn authentication(&self, _namespace: &str, _reference: &AuthenticationRef) -> Sight<Value> {
+        Sight::Unseen
+    }
+
+    fn keys(&self, _of: KeysOf, _namespace: Option<&str>, _name: &str) -> Sight<BTreeSet<String>> {
+        Sight::Unseen
+    }
+}

@@ -1,0 +1,227 @@
+//! Follows the cluster: what the API server has, the index knows, and the engine hears of what matters.
+//!
+//! * [`streams`] run the watches and say what is there and what is gone.
+//! * [`index`] is pure: it takes these words one by one and tells the engine, through a feed that never waits.
+//! * [`kinds`] find out where a target's kind is served.
+//!
+//! Kinds, Secrets and ConfigMaps are watched from the moment something refers to them.
+
+pub(super) mod attention;
+pub(super) mod directory;
+pub(super) mod event;
+mod index;
+pub(super) mod judge;
+pub(super) mod kinds;
+mod streams;
+mod targets;
+#[cfg(test)]
+mod tests;
+pub(super) mod views;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tidegate_engine::protocol::TargetError;
+use tidegate_engine::subject::{Hold, TargetRef};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use self::attention::Attention;
+use self::directory::{Directory, Place};
+use self::event::{Event, Order, What};
+use self::index::{Index, Outlets};
+use self::kinds::{KindKey, Kinds};
+use self::streams::{Events, Watch};
+use super::holds::{Holds, Whom};
+use super::known::Known;
+use super::objects::ClusterObjects;
+use super::resolver::ClusterResolver;
+use super::settings::{Mode, Settings};
+use super::target::{self, ScaleTarget};
+
+/// Events that wait for the index: the streams wait beyond that.
+const EVENTS: usize = 1024;
+
+/// Reads of targets that no watch shows, at the same time.
+const READS: usize = 16;
+
+/// The followed cluster: the ports, and what the other parts share. It is followed until this is dropped.
+pub struct Following {
+    /// The port through which the engine hears of objects and targets.
+    pub objects: ClusterObjects,
+    /// The port through which it reads and writes targets.
+    pub target: Arc<ScaleTarget>,
+    /// The port through which it finds the values of parameters.
+    pub resolver: Arc<ClusterResolver>,
+    /// What is known of each object.
+    pub known: Known,
+    /// Who must not be scaled.
+    pub holds: Holds,
+    /// Who should be looked at by whoever cares for finalizers.
+    pub attention: Attention,
+    /// Everything that runs for it; aborted when it is dropped.
+    pub tasks: JoinSet<()>,
+}
+
+/// Follows a cluster. It needs a tokio runtime; nothing here fails: what cannot be read is tried again and logged.
+pub fn follow(client: &Client, settings: &Settings) -> Following {
+    let (events, inbox) = mpsc::channel(EVENTS);
+    let out = Outlets::default();
+    let kinds = Kinds::new(client.clone());
+    if settings.mode == Mode::Observe {
+        let message =
+            "this operator observes only (--mode Observe): it decides and records, and scales nothing".to_owned();
+        out.holds.set(Whom::All, Hold { reason: "Observe", message });
+    }
+    let runner = Runner {
+        client: client.clone(),
+        kinds: kinds.clone(),
+        directory: out.directory.clone(),
+        namespaces: namespaces(settings),
+        labels: settings.label_selector.clone(),
+        reads: Arc::new(Semaphore::new(READS)),
+        events: events.clone(),
+        tasks: JoinSet::new(),
+    };
+    let index = Index::new(out.clone(), settings.calculator, runner.namespaces.len());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(runner.run(index, out.holds.clone(), inbox));
+    let target = Arc::new(ScaleTarget::new(client.clone(), kinds, events.clone()));
+    let namespace = settings.cluster_object_namespace.clone();
+    let resolver = ClusterResolver::new(client.clone(), out.directory, events, namespace, target.clone());
+    Following {
+        objects: ClusterObjects(out.feed.clone()),
+        target,
+        resolver: Arc::new(resolver),
+        known: out.known,
+        holds: out.holds,
+        attention: out.attention,
+        tasks,
+    }
+}
+
+/// The namespaces of each stream: one for all, or one each.
+fn namespaces(settings: &Settings) -> Vec<Option<Arc<str>>> {
+    let mut namespaces: Vec<Option<Arc<str>>> =
+        settings.namespaces.iter().map(|namespace| Some(namespace.as_str().into())).collect();
+    namespaces.sort();
+    namespaces.dedup();
+    if namespaces.is_empty() { vec![None] } else { namespaces }
+}
+
+/// Feeds the index and does what it orders.
+struct Runner {
+    client: Client,
+    kinds: Kinds,
+    directory: Directory,
+    namespaces: Vec<Option<Arc<str>>>,
+    labels: Option<String>,
+    reads: Arc<Semaphore>,
+    events: Events,
+    tasks: JoinSet<()>,
+}
+
+impl Runner {
+    async fn run(mut self, mut index: Index, holds: Holds, mut inbox: mpsc::Receiver<Event>) {
+        for what in [What::Objects, What::Records, What::Authentications] {
+            let labels = if what == What::Objects { self.labels.clone() } else { None };
+            for namespace in self.namespaces.clone() {
+                self.watch(what.clone(), namespace, labels.clone());
+            }
+        }
+        self.watch(What::ClusterAuthentications, None, None);
+        let mut orders = Vec::new();
+        loop {
+            tokio::select! {
+                Some(event) = inbox.recv() => index.apply(event, &mut orders),
+                whose = holds.changed() => index.held(&whose, &mut orders),
+                Some(_) = self.tasks.join_next() => {}
+            }
+            for order in orders.drain(..) {
+                self.perform(order);
+            }
+        }
+    }
+
+    fn watch(&mut self, what: What, namespace: Option<Arc<str>>, labels: Option<String>) {
+        let resource = streams::resource(&what);
+        let watch = Watch { what, resource, namespace, labels };
+        self.tasks.spawn(watch.run(self.client.clone(), None, self.events.clone()));
+    }
+
+    fn perform(&mut self, order: Order) {
+        match order {
+            Order::WatchHolders(place) => self.watch_holders(place),
+            Order::WatchKind(kind) => {
+                let (client, kinds, namespaces) = (self.client.clone(), self.kinds.clone(), self.namespaces.clone());
+                self.tasks.spawn(KindWork { kind, client, kinds, namespaces }.run(self.events.clone()));
+            }
+            Order::Read(target, environment) => {
+                let read = read(self.client.clone(), self.kinds.clone(), target, environment);
+                let (reads, events) = (self.reads.clone(), self.events.clone());
+                self.tasks.spawn(async move {
+                    let Ok(_permit) = reads.acquire().await else { return };
+                    let event = read.await;
+                    // Nobody listens any more at the end of the process.
+                    let _ = events.send(event).await;
+                });
+            }
+        }
+    }
+
+    fn watch_holders(&mut self, place: Place) {
+        debug_assert!(self.directory.sight(&place).is_some(), "whoever wants a place has entered it");
+        let namespace = Some(place.namespace.clone());
+        self.watch(What::Holders(place), namespace, None);
+    }
+}
+
+/// Finds a kind, then watches its objects.
+struct KindWork {
+    kind: KindKey,
+    client: Client,
+    kinds: Kinds,
+    namespaces: Vec<Option<Arc<str>>>,
+}
+
+impl KindWork {
+    async fn run(self, events: Events) {
+        let mut pause = Duration::from_secs(1);
+        let served = loop {
+            let result = self.kinds.resolve(&self.kind).await;
+            if events.send(Event::Kind(self.kind.clone(), result.clone())).await.is_err() {
+                return;
+            }
+            match result {
+                Ok(served) => break served,
+                Err(TargetError::Unavailable(why)) => {
+                    tracing::warn!("{why}");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(30));
+                }
+                // Whoever finds it later says so.
+                Err(_) => return,
+            }
+        };
+        let mut streams = JoinSet::new();
+        for namespace in self.namespaces {
+            let watch = Watch {
+                what: What::Targets(self.kind.clone()),
+                resource: served.resource.clone(),
+                namespace,
+                labels: None,
+            };
+            streams.spawn(watch.run(self.client.clone(), Some(served.clone()), events.clone()));
+        }
+        streams.join_all().await;
+        self.kinds.forget(&self.kind);
+    }
+}
+
+/// Reads a target whose scale no watch shows.
+async fn read(client: Client, kinds: Kinds, target: TargetRef, environment: bool) -> Event {
+    let result = target::read(&client, &kinds, &target).await;
+    let print = if environment && result.is_ok() { target::environment(&client, &kinds, &target).await } else { None };
+    Event::Read(target, result, print)
+}

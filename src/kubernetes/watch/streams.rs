@@ -1,0 +1,261 @@
+//! Runs the watches: lists, follows, lists again when it must, and tells what is there and what is gone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use kube::core::{ApiResource, DynamicResourceScope, PartialObjectMeta};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource};
+use serde_json::Value;
+use tidegate_crds::{KEDA_GROUP, TIDEGATE_GROUP, VERSION};
+use tidegate_engine::protocol::TargetError;
+use tidegate_engine::subject::ObjectId;
+use tokio::sync::mpsc;
+
+use super::event::{Event, What};
+use super::judge;
+use super::kinds::Served;
+use super::views::{self, Loose, View, Workload};
+use crate::kubernetes::calls;
+use crate::kubernetes::known::RecordFacts;
+use crate::resolution::Answer;
+use crate::validation::KeysOf;
+
+/// How many objects one page of a list holds.
+const PAGE: u32 = 500;
+
+/// One watch.
+#[derive(Clone)]
+pub(super) struct Watch {
+    /// What it is about.
+    pub(super) what: What,
+    /// Its resource.
+    pub(super) resource: ApiResource,
+    /// Its namespace; none for all.
+    pub(super) namespace: Option<Arc<str>>,
+    /// Its label selector.
+    pub(super) labels: Option<String>,
+}
+
+/// Where the events go.
+pub(super) type Events = mpsc::Sender<Event>;
+
+/// One of KEDA's resources, or one of ours.
+pub(super) fn resource(what: &What) -> ApiResource {
+    let (group, kind, plural) = match what {
+        What::Objects | What::Targets(_) => (KEDA_GROUP, "ScaledObject", "scaledobjects"),
+        What::Records => (TIDEGATE_GROUP, "ScaleRecord", "scalerecords"),
+        What::Authentications => (KEDA_GROUP, "TriggerAuthentication", "triggerauthentications"),
+        What::ClusterAuthentications => (KEDA_GROUP, "ClusterTriggerAuthentication", "clustertriggerauthentications"),
+        What::Holders(place) if place.of == KeysOf::Secret => ("", "Secret", "secrets"),
+        What::Holders(_) => ("", "ConfigMap", "configmaps"),
+    };
+    let version = if group.is_empty() { "v1" } else { VERSION };
+    ApiResource {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        api_version: if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") },
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
+}
+
+impl Watch {
+    /// Runs until nobody listens, or until the kind of a target is not served any more.
+    pub(super) async fn run(self, client: Client, served: Option<Served>, events: Events) {
+        let workload = served.is_some_and(|served| served.workload);
+        let mut config = watcher::Config::default().page_size(PAGE);
+        if let Some(labels) = &self.labels {
+            config = config.labels(labels);
+        }
+        match &self.what {
+            What::Targets(_) if workload => {
+                let api: Api<Workload> = self.api(client);
+                self.follow(watcher::watcher(api, config), events).await;
+            }
+            What::Targets(_) | What::Holders(_) => {
+                // The type asks for the metadata alone.
+                let api: Api<PartialObjectMeta<View<(), ()>>> = self.api(client);
+                self.follow(watcher::watcher(api, config), events).await;
+            }
+            _ => {
+                let api: Api<Loose> = self.api(client);
+                self.follow(watcher::watcher(api, config), events).await;
+            }
+        }
+    }
+
+    fn api<K>(&self, client: Client) -> Api<K>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
+            None => Api::all_with(client, &self.resource),
+        }
+    }
+
+    async fn follow<K>(&self, stream: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send, events: Events)
+    where
+        K: Resource + Told,
+    {
+        let mut stream = std::pin::pin!(stream.default_backoff());
+        let mut here: HashSet<ObjectId> = HashSet::new();
+        let mut before: Option<HashSet<ObjectId>> = None;
+        let mut trouble = None;
+        while let Some(next) = stream.next().await {
+            let mut told = Vec::new();
+            match next {
+                Ok(watcher::Event::Init) => {
+                    // A list that was broken off says nothing about what is gone.
+                    let seen = std::mem::take(&mut here);
+                    before = Some(before.map_or_else(|| seen.clone(), |before| &before | &seen));
+                }
+                Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
+                    if let Some(id) = views::id(object.meta()) {
+                        told.extend(object.there(&self.what, &id));
+                        here.insert(id);
+                    }
+                }
+                Ok(watcher::Event::Delete(object)) => {
+                    if let Some(id) = views::id(object.meta()) {
+                        here.remove(&id);
+                        told.extend(gone(&self.what, id));
+                    }
+                }
+                Ok(watcher::Event::InitDone) => {
+                    let lost = before.take().into_iter().flatten().filter(|id| !here.contains(id));
+                    told.extend(lost.filter_map(|id| gone(&self.what, id)));
+                    told.push(Event::Listed(self.what.clone(), self.namespace.clone()));
+                    if trouble.take().is_some() {
+                        tracing::info!("{} can be watched again", calls::name(&self.resource));
+                    }
+                }
+                Err(error) => {
+                    let Some(error) = self.judge(&error) else { continue };
+                    if trouble.as_ref() != Some(&error) {
+                        tracing::warn!("{error}");
+                    }
+                    trouble = Some(error.clone());
+                    told.push(Event::Failed(self.what.clone(), self.namespace.clone(), error.clone()));
+                    if matches!((&self.what, error), (What::Targets(_), TargetError::NotFound(_))) {
+                        self.send(told, &events).await;
+                        return;
+                    }
+                }
+            }
+            if !self.send(told, &events).await {
+                return;
+            }
+        }
+    }
+
+    async fn send(&self, told: Vec<Event>, events: &Events) -> bool {
+        for event in told {
+            if events.send(event).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What an error of the watch means; none for those that a new list mends.
+    fn judge(&self, error: &watcher::Error) -> Option<TargetError> {
+        let (code, text) = match error {
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error) => (code(error), calls::text(error)),
+            // The API server ends a watch whose version is too old; all is listed again.
+            watcher::Error::WatchError(status) if status.code == 410 => return None,
+            watcher::Error::WatchError(status) => (Some(status.code), status.message.clone()),
+            watcher::Error::NoResourceVersion => (None, "its list has no resourceVersion".to_owned()),
+        };
+        let name = calls::name(&self.resource);
+        let place = self.namespace.as_ref().map_or(String::new(), |namespace| format!(" in namespace {namespace}"));
+        Some(match (code, &self.what) {
+            (Some(404), What::Targets(kind)) => {
+                TargetError::NotFound(format!("kind {} of the API {}", kind.kind, kind.api_version))
+            }
+            (Some(404), _) => TargetError::Unavailable(format!(
+                "{name} is not served: its CustomResourceDefinition is missing; `tidegate crds | kubectl apply \
+                 --server-side -f -` installs it"
+            )),
+            (Some(403), _) => TargetError::Unavailable(format!(
+                "list and watch of {name}{place} is forbidden; the role needs both verbs: {text}"
+            )),
+            _ => TargetError::Unavailable(format!("{name}{place} cannot be watched: {text}")),
+        })
+    }
+}
+
+fn code(error: &kube::Error) -> Option<u16> {
+    match error {
+        kube::Error::Api(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+/// An object that a stream shows.
+trait Told {
+    /// The event that it is there.
+    fn there(self, what: &What, id: &ObjectId) -> Option<Event>;
+}
+
+impl Told for Loose {
+    fn there(self, what: &What, id: &ObjectId) -> Option<Event> {
+        let answer = || {
+            let spec = self.spec.as_ref().unwrap_or(&Value::Null);
+            let read = serde::Deserialize::deserialize(spec);
+            Some(Box::new(
+                read.map_or_else(|error: serde_json::Error| Answer::Malformed(error.to_string()), Answer::Found),
+            ))
+        };
+        Some(match what {
+            What::Records => Event::Record(id.clone(), Box::new(record(&self))),
+            What::Authentications => Event::Authentication((Some(id.namespace.clone()), id.name.clone()), answer()),
+            What::ClusterAuthentications => Event::Authentication((None, id.name.clone()), answer()),
+            _ => Event::Object(Box::new(self)),
+        })
+    }
+}
+
+impl Told for Workload {
+    fn there(self, what: &What, id: &ObjectId) -> Option<Event> {
+        let What::Targets(kind) = what else { return None };
+        Some(Event::Workload(kind.clone(), id.clone(), self.seen(), self.environment()))
+    }
+}
+
+impl Told for PartialObjectMeta<View<(), ()>> {
+    fn there(self, what: &What, id: &ObjectId) -> Option<Event> {
+        let version = views::version(&self.metadata).0;
+        match what {
+            What::Targets(kind) => Some(Event::Moved(kind.clone(), id.clone(), version)),
+            What::Holders(place) => Some(Event::Holder(place.clone(), id.name.clone(), Some(version))),
+            _ => None,
+        }
+    }
+}
+
+fn record(view: &Loose) -> RecordFacts {
+    let owners = view.metadata.owner_references.iter().flatten();
+    let owner = owners.filter(|owner| owner.kind == "ScaledObject").map(|owner| owner.uid.clone()).next();
+    RecordFacts {
+        uid: view.metadata.uid.clone().unwrap_or_default(),
+        resource_version: view.metadata.resource_version.clone().unwrap_or_default(),
+        owner,
+        status: Box::new(view.status.as_ref().map(judge::lenient).unwrap_or_default()),
+    }
+}
+
+fn gone(what: &What, id: ObjectId) -> Option<Event> {
+    Some(match what {
+        What::Objects => Event::ObjectGone(id),
+        What::Records => Event::RecordGone(id),
+        What::Authentications => Event::Authentication((Some(id.namespace), id.name), None),
+        What::ClusterAuthentications => Event::Authentication((None, id.name), None),
+        What::Targets(kind) => Event::TargetGone(kind.clone(), id),
+        What::Holders(place) => Event::Holder(place.clone(), id.name, None),
+    })
+}

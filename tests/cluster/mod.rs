@@ -1,0 +1,86 @@
+//! Tests on a real control plane: etcd, kube-apiserver and kube-controller-manager, with a small node that runs pods as processes.
+//!
+//! [`control_plane`] starts and ends it, [`node`] runs the pods, [`audit`] says what was asked, [`space`] is a namespace with what a
+//! scenario does in it, [`operator`] is the real `tidegate run`. The other modules say what must hold.
+
+mod audit;
+mod burst;
+mod control_plane;
+mod crash;
+mod handover;
+mod node;
+mod objects;
+mod operator;
+mod quiet;
+mod refusals;
+mod self_test;
+mod space;
+mod trouble;
+
+use std::future::Future;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use tokio::runtime::Runtime;
+
+use crate::harness::{missing, under_ci};
+use control_plane::ControlPlane;
+
+/// How long anything that should happen soon may take on a busy machine.
+const SOON: Duration = Duration::from_mins(2);
+/// How long one request of a test may take.
+const REQUEST: Duration = Duration::from_mins(1);
+
+/// All scenarios on a cluster, the longest first.
+pub(crate) fn all() -> Vec<Trial> {
+    let with_operator =
+        [trouble::trials(), quiet::trials(), crash::trials(), burst::trials(), handover::trials(), refusals::trials()];
+    // A build without the operator can only try what needs none.
+    let operator = crate::harness::tidegate::run(&["rbac", "--help"]).status.success();
+    with_operator.into_iter().filter(|_| operator).chain([self_test::trials()]).flatten().collect()
+}
+
+/// Ends what all scenarios shared.
+pub(crate) fn end() {
+    ControlPlane::end_shared();
+}
+
+/// A scenario that needs the control plane.
+fn trial(name: &'static str, scenario: fn()) -> Trial {
+    Trial::test(format!("cluster::{name}"), move || {
+        match control_plane::programs() {
+            Some(_) => scenario(),
+            None if under_ci() => return Err("there is no control plane; `make tools` builds it".into()),
+            None => println!("skipped: cluster::{name} needs a control plane; `make tools` builds it"),
+        }
+        Ok(())
+    })
+}
+
+/// A scenario that needs the real Redis, too.
+fn trial_with_redis(name: &'static str, scenario: fn()) -> Trial {
+    match missing(&["redis-server", "redis-cli"]) {
+        None => trial(name, scenario),
+        Some(_) => crate::harness::trial_with_redis(name, scenario),
+    }
+}
+
+/// A control plane for whoever wants to try something by hand: `cargo test --test integration -- --ignored --nocapture cluster::by_hand`.
+fn by_hand() {
+    println!("export KUBECONFIG={}/admin.kubeconfig", ControlPlane::shared().folder().display());
+    println!("kubectl is in {}; this goes on until Ctrl-C", control_plane::programs().expect("it runs").display());
+    std::thread::sleep(Duration::from_hours(12));
+}
+
+/// What asks and serves in the background: the node, watches, single requests.
+fn runtime() -> &'static Runtime {
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
+    &RUNTIME
+}
+
+/// Waits for an answer. One that does not come fails the scenario, and does not hang it.
+fn wait_for<T>(answer: impl Future<Output = T>) -> T {
+    runtime().block_on(async { tokio::time::timeout(REQUEST, answer).await }).expect("an answer within a minute")
+}
