@@ -32,9 +32,6 @@ impl Object {
         if self.subject.as_ref().is_none_or(|old| old.created != subject.created) {
             self.created = cx.now.tick_of(subject.created);
         }
-        // What people are shown of it must not wait for the next flip.
-        let shown = |of: &Subject| (of.hold.clone(), of.policy.min, of.policy.max);
-        self.record.dirty |= self.subject.as_ref().is_some_and(|old| shown(old) != shown(&subject));
         self.subject = Some((*subject).into());
         self.standing = Standing::Obeyed;
         self.renewed = true;

@@ -71,7 +71,14 @@ impl Announcer {
     pub fn announce(&self, id: &ObjectId, event: &Event) {
         let Some(facts) = self.known.get(id) else { return };
         let type_ = if event.is_warning() { EventType::Warning } else { EventType::Normal };
-        self.tell(id, &facts, type_, event.reason(), notes::action(event), notes::note(&facts, event));
+        let (reason, note) = (event.reason(), notes::note(&facts, event));
+        match event {
+            // The change of the replicas says it already.
+            Event::Activated { .. } | Event::Deactivated { .. } => tracing::debug!("{id} {reason}: {note}"),
+            _ if event.is_warning() => tracing::warn!("{id} {reason}: {note}"),
+            _ => tracing::info!("{id} {reason}: {note}"),
+        }
+        self.tell(id, &facts, type_, reason, notes::action(event), note);
     }
 
     /// Tells people that an object has become ready, as KEDA does.

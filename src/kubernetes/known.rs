@@ -33,7 +33,7 @@ pub struct ObjectFacts {
     pub annotations: BTreeMap<String, String>,
     /// KEDA's status fields, as last seen.
     pub status: StatusView,
-    /// The object's ScaleRecord, as last seen; none if there is none.
+    /// The object's own ScaleRecord, as last seen; none if there is none, or only that of an earlier object of this name.
     pub record: Option<RecordFacts>,
     /// The names of the metrics, by trigger, in the triggers' order (`s0-redis-orders`); an unknown trigger has none.
     pub metric_names: Vec<Vec<String>>,
@@ -62,8 +62,6 @@ pub struct RecordFacts {
     pub uid: String,
     /// `metadata.resourceVersion`.
     pub resource_version: String,
-    /// The uid of the ScaledObject that owns it; none if no ScaledObject does.
-    pub owner: Option<String>,
     /// All that it holds, the checkpoint included.
     pub status: Box<ScaleRecordStatus>,
 }

@@ -174,13 +174,29 @@ fn what_a_new_text_says_is_stored_though_the_decision_shows_the_same() {
     let stores = world.stored.len();
     world.set(subject(Policy { min: 1, max: 20, ..policy() }), Checkpoint::default());
     world.run_to(20_000);
-    assert_eq!(world.stored.len(), stores + 1);
+    assert_eq!(world.stored.len(), stores + 1, "{:#?}", &world.stored[stores - 1..]);
     assert_eq!(world.stored[stores].1.bounds, Some((1, 20)));
     world.feed(Input::Object(Change::Refused(id(), target(), Vec::new(), Checkpoint::default())));
     assert_eq!(world.stored.last().unwrap().1.phase, Phase::Refused(Vec::new()));
     world.set(subject(Policy { min: 1, max: 20, ..policy() }), Checkpoint::default());
     world.run_to(30_000);
     assert_eq!(world.stored.last().unwrap().1.phase, Phase::Running);
+}
+
+#[test]
+fn a_hold_that_comes_and_goes_is_stored_at_once() {
+    let mut world = World::new(1, Policy { min: 1, ..policy() });
+    world.backlog.insert(0, Ok(3));
+    world.run_to(5_000);
+    let hold = Hold { reason: "ForeignAutoscaler", message: "an HPA scales it".to_owned() };
+    let plain = || subject(Policy { min: 1, ..policy() });
+    world.set(Subject { hold: Some(hold.clone()), ..plain() }, Checkpoint::default());
+    world.run_to(5_100);
+    let last = |world: &World| world.stored.last().map(|(_, entry)| entry.phase.clone());
+    assert_eq!(last(&world), Some(Phase::Held(hold)));
+    world.set(plain(), Checkpoint::default());
+    world.run_to(5_200);
+    assert_eq!(last(&world), Some(Phase::Running));
 }
 
 #[test]

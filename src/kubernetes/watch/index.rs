@@ -14,7 +14,7 @@ use tidegate_engine::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
 
 use super::attention::Attention;
 use super::directory::{AuthenticationKey, Directory, Holder, Sight, authentication_key};
-use super::event::{Event, Order, What};
+use super::event::{Event, Order, OwnedRecord, What};
 use super::judge::{self, Judged};
 use super::kinds::KindKey;
 use super::targets::{Moved, Targets, target};
@@ -46,8 +46,10 @@ pub(in crate::kubernetes) struct Index {
     synced: bool,
     settled: HashSet<(What, Option<Arc<str>>)>,
     objects: HashMap<ObjectId, Object>,
-    /// Records whose object is not there, or not yet.
-    orphans: HashMap<ObjectId, Box<RecordFacts>>,
+    /// Objects whose target nobody can know yet.
+    waiting: HashSet<ObjectId>,
+    /// Records whose object is not there, or not yet; those of an earlier object of the same name among them.
+    orphans: HashMap<ObjectId, Box<OwnedRecord>>,
     /// Who wants to scale each target.
     claims: HashMap<TargetKey, BTreeSet<(Timestamp, ObjectId)>>,
     /// Whose triggers use each authentication.
@@ -96,6 +98,7 @@ impl Index {
             synced: false,
             settled: HashSet::new(),
             objects: HashMap::new(),
+            waiting: HashSet::new(),
             orphans: HashMap::new(),
             claims: HashMap::new(),
             users: HashMap::new(),
@@ -105,6 +108,14 @@ impl Index {
 
     /// Takes one event and appends what must be done.
     pub(in crate::kubernetes) fn apply(&mut self, event: Event, orders: &mut Vec<Order>) {
+        self.take(event, orders);
+        if self.loaded && !self.synced && self.waiting.is_empty() {
+            self.synced = true;
+            self.out.feed.synced();
+        }
+    }
+
+    fn take(&mut self, event: Event, orders: &mut Vec<Order>) {
         match event {
             Event::Object(object) => self.object(&object, orders),
             Event::ObjectGone(id) => self.object_gone(&id, orders),
@@ -140,6 +151,9 @@ impl Index {
             Event::Read(target, result, print) => {
                 let moved = self.targets.was_read(&target, result, print, orders);
                 self.target_moved(&target, moved);
+                for id in self.claimants(&TargetKey::of(&target)) {
+                    self.tell(&id, orders);
+                }
             }
             Event::Found(kind) => self.targets.retry(&kind, orders),
             Event::Wanted(place) => orders.push(Order::WatchHolders(place)),
@@ -201,7 +215,7 @@ impl Index {
         let old = self.objects.remove(id);
         let record = match &old {
             Some(_) => self.out.known.get(id).and_then(|facts| facts.record.clone()),
-            None => self.orphans.remove(id).map(|record| *record),
+            None => self.adopt(id, &uid),
         };
         let told = match &old {
             Some(old) if old.subject == subject && old.target == target => old.told.clone(),
@@ -276,16 +290,17 @@ impl Index {
 
     fn object_gone(&mut self, id: &ObjectId, orders: &mut Vec<Order>) {
         let Some(old) = self.objects.remove(id) else { return };
+        if !matches!(old.told, Told::Nothing | Told::Gone) {
+            self.out.feed.gone(id);
+        }
+        self.waiting.remove(id);
         self.drop_users(id, &old);
         self.drop_claim(id, &old, orders);
         if let Some(record) = self.out.known.get(id).and_then(|facts| facts.record.clone()) {
             // It goes after its object, and says so itself.
-            self.orphans.insert(id.clone(), Box::new(record));
+            self.orphans.insert(id.clone(), Box::new(OwnedRecord { owner: Some(old.uid), record }));
         }
         self.out.known.remove(id);
-        if !matches!(old.told, Told::Nothing | Told::Gone) {
-            self.out.feed.gone(id);
-        }
         self.out.attention.raise(id);
     }
 
@@ -306,17 +321,24 @@ impl Index {
         }
     }
 
-    fn record(&mut self, id: ObjectId, record: Box<RecordFacts>) {
-        if self.objects.contains_key(&id) {
-            self.out.known.update(&id, |facts| facts.record = Some(*record));
-        } else {
-            self.orphans.insert(id, record);
+    fn record(&mut self, id: ObjectId, owned: Box<OwnedRecord>) {
+        let uid = self.objects.get(&id).map(|object| object.uid.clone());
+        self.orphans.insert(id.clone(), owned);
+        if let Some(record) = uid.and_then(|uid| self.adopt(&id, &uid)) {
+            self.out.known.update(&id, |facts| facts.record = Some(record));
         }
     }
 
+    /// The record of this object. One of an earlier object of the same name says nothing about it.
+    fn adopt(&mut self, id: &ObjectId, uid: &str) -> Option<RecordFacts> {
+        let own = self.orphans.get(id).is_some_and(|owned| owned.owner.as_ref().is_none_or(|owner| owner == uid));
+        if own { self.orphans.remove(id).map(|owned| owned.record) } else { None }
+    }
+
     fn record_gone(&mut self, id: &ObjectId) {
-        self.orphans.remove(id);
-        self.out.known.update(id, |facts| facts.record = None);
+        if self.orphans.remove(id).is_none() {
+            self.out.known.update(id, |facts| facts.record = None);
+        }
     }
 
     /// An authentication has changed: those who use it look again.
@@ -333,8 +355,9 @@ impl Index {
     fn listed(&mut self, what: What, namespace: Option<Arc<str>>, orders: &mut Vec<Order>) {
         match &what {
             What::Targets(kind) => {
-                self.targets.listed(kind, namespace);
-                self.settle_kind(kind, orders);
+                if self.targets.listed(kind, namespace, self.streams) {
+                    self.settle_kind(kind, orders);
+                }
             }
             What::Holders(place) => {
                 let before = self.out.directory.sight(place);
@@ -383,7 +406,6 @@ impl Index {
         let mut ids: Vec<ObjectId> = self.objects.keys().cloned().collect();
         ids.sort();
         ids.iter().for_each(|id| self.tell(id, orders));
-        self.sync();
     }
 
     /// Tells everything that waited for a kind.
@@ -400,23 +422,18 @@ impl Index {
             self.tell(id, orders);
             self.tell_target(target, orders);
         }
-        self.sync();
-    }
-
-    fn sync(&mut self) {
-        if self.loaded && !self.synced && self.targets.all_settled(self.streams) {
-            self.synced = true;
-            self.out.feed.synced();
-        }
     }
 
     /// Tells the engine about an object, if there is something new to say.
     fn tell(&mut self, id: &ObjectId, orders: &mut Vec<Order>) {
         let Some(object) = self.objects.get(id).filter(|_| self.loaded) else { return };
-        let nameless = object.target.name.is_empty();
-        if !nameless && !self.targets.is_settled(&KindKey::of(&object.target), self.streams) {
+        if !self.is_ready(&object.target) {
+            let target = object.target.clone();
+            self.waiting.insert(id.clone());
+            self.read_if_stale(&target, orders);
             return;
         }
+        self.waiting.remove(id);
         let word = self.word(id, object);
         if word == object.told {
             return;
@@ -424,22 +441,35 @@ impl Index {
         match &word {
             Told::Gone => self.out.feed.gone(id),
             Told::Refused(findings) => {
-                let checkpoint = self.checkpoint(id, object);
+                let checkpoint = self.checkpoint(id);
                 let change = Change::Refused(id.clone(), object.target.clone(), findings.clone(), checkpoint);
                 self.out.feed.text(id, change);
             }
             Told::Set(hold) => {
                 let Some(mut subject) = object.subject.clone() else { return };
                 subject.hold.clone_from(hold);
-                self.out.feed.text(id, Change::Set(subject, self.checkpoint(id, object)));
+                self.out.feed.text(id, Change::Set(subject, self.checkpoint(id)));
             }
             Told::Nothing | Told::Older => return,
         }
-        let target = object.target.clone();
+        let target = (word != Told::Gone).then(|| object.target.clone());
         if let Some(object) = self.objects.get_mut(id) {
             object.told = word;
         }
-        self.tell_target(&target, orders);
+        if let Some(target) = target {
+            self.tell_target(&target, orders);
+        }
+    }
+
+    /// Whether an object with this target can be told: a target is told right after it, so it must have been looked for.
+    fn is_ready(&self, target: &TargetRef) -> bool {
+        target.name.is_empty() || self.targets.sight(target, self.streams).is_some()
+    }
+
+    fn read_if_stale(&mut self, target: &TargetRef, orders: &mut Vec<Order>) {
+        if self.targets.is_stale(target) {
+            self.targets.read(target, self.out.directory.needs_environment(target), orders);
+        }
     }
 
     /// What there is to say about an object now.
@@ -470,26 +500,22 @@ impl Index {
         conflicts(&claims).pop().map(|(_, finding)| finding)
     }
 
-    fn checkpoint(&self, id: &ObjectId, object: &Object) -> Checkpoint {
+    fn checkpoint(&self, id: &ObjectId) -> Checkpoint {
         let facts = self.out.known.get(id);
         let record = facts.as_ref().and_then(|facts| facts.record.as_ref());
-        // A record of an earlier object of the same name says nothing about this one.
-        let own = record.filter(|record| record.owner.as_ref().is_none_or(|owner| *owner == object.uid));
-        let text = own.and_then(|record| record.status.checkpoint.as_deref());
+        let text = record.and_then(|record| record.status.checkpoint.as_deref());
         text.map(|text| Checkpoint(text.to_owned())).unwrap_or_default()
     }
 
     /// Tells the engine how a target is, if anybody can know.
     fn tell_target(&mut self, target: &TargetRef, orders: &mut Vec<Order>) {
-        if target.name.is_empty() {
+        if target.name.is_empty() || !self.loaded {
             return;
         }
         if let Some(sight) = self.targets.sight(target, self.streams) {
             self.out.feed.target(target, sight);
         }
-        if self.targets.is_stale(target) {
-            self.targets.read(target, self.out.directory.needs_environment(target), orders);
-        }
+        self.read_if_stale(target, orders);
     }
 
     /// A target has changed.
@@ -500,9 +526,8 @@ impl Index {
         if moved.environment && self.out.directory.needs_environment(target) {
             self.look_again(target);
         }
-        // Until the objects are told, so is no target: it comes right after its object.
-        let told = self.loaded && self.targets.is_settled(&KindKey::of(target), self.streams);
-        if let Some(sight) = self.targets.sight(target, self.streams).filter(|_| moved.state && told) {
+        let news = moved.state && self.loaded;
+        if let Some(sight) = self.targets.sight(target, self.streams).filter(|_| news) {
             self.out.feed.target(target, sight);
         }
     }

@@ -147,7 +147,6 @@ impl Surroundings for Cluster {
         "in this cluster"
     }
 
-    /// The finalizer sees to it.
     fn restores(&self) -> bool {
         true
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use kube::core::{ApiResource, DynamicResourceScope, PartialObjectMeta};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde_json::Value;
 use tidegate_crds::{KEDA_GROUP, TIDEGATE_GROUP, VERSION};
@@ -13,12 +13,13 @@ use tidegate_engine::protocol::TargetError;
 use tidegate_engine::subject::ObjectId;
 use tokio::sync::mpsc;
 
-use super::event::{Event, What};
+use super::event::{Event, OwnedRecord, What};
 use super::judge;
 use super::kinds::Served;
 use super::views::{self, Loose, View, Workload};
 use crate::kubernetes::calls;
 use crate::kubernetes::known::RecordFacts;
+use crate::kubernetes::patience::patient;
 use crate::resolution::Answer;
 use crate::validation::KeysOf;
 
@@ -96,11 +97,14 @@ impl Watch {
         }
     }
 
-    async fn follow<K>(&self, stream: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send, events: Events)
-    where
-        K: Resource + Told,
+    async fn follow<K>(
+        &self,
+        stream: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+        events: Events,
+    ) where
+        K: Resource + Told + Send + 'static,
     {
-        let mut stream = std::pin::pin!(stream.default_backoff());
+        let mut stream = patient(stream);
         let mut here: HashSet<ObjectId> = HashSet::new();
         let mut before: Option<HashSet<ObjectId>> = None;
         let mut trouble = None;
@@ -238,15 +242,15 @@ impl Told for PartialObjectMeta<View<(), ()>> {
     }
 }
 
-fn record(view: &Loose) -> RecordFacts {
+fn record(view: &Loose) -> OwnedRecord {
     let owners = view.metadata.owner_references.iter().flatten();
     let owner = owners.filter(|owner| owner.kind == "ScaledObject").map(|owner| owner.uid.clone()).next();
-    RecordFacts {
+    let record = RecordFacts {
         uid: view.metadata.uid.clone().unwrap_or_default(),
         resource_version: view.metadata.resource_version.clone().unwrap_or_default(),
-        owner,
         status: Box::new(view.status.as_ref().map(judge::lenient).unwrap_or_default()),
-    }
+    };
+    OwnedRecord { owner, record }
 }
 
 fn gone(what: &What, id: ObjectId) -> Option<Event> {

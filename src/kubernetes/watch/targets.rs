@@ -99,12 +99,11 @@ impl Targets {
         }
     }
 
-    /// A stream of a kind has told all.
-    pub(super) fn listed(&mut self, kind: &KindKey, namespace: Option<Arc<str>>) {
-        if let Some(known) = self.0.get_mut(kind).filter(|known| known.served.is_some()) {
-            known.listed.insert(namespace);
-            known.error = None;
-        }
+    /// A stream of a kind has told all. Whether the kind is seen completely now and was not before.
+    pub(super) fn listed(&mut self, kind: &KindKey, namespace: Option<Arc<str>>, streams: usize) -> bool {
+        let Some(known) = self.0.get_mut(kind).filter(|known| known.served.is_some()) else { return false };
+        let blind = known.error.take().is_some();
+        known.listed.insert(namespace) && known.listed.len() >= streams || blind
     }
 
     /// A stream of a kind does not work. Whether that is news: what was listed once stays as it was seen.
@@ -120,16 +119,6 @@ impl Targets {
         }
         known.error = Some(error);
         news
-    }
-
-    /// Whether a kind is seen completely, or is known not to be.
-    pub(super) fn is_settled(&self, kind: &KindKey, streams: usize) -> bool {
-        self.0.get(kind).is_some_and(|known| known.error.is_some() || known.listed.len() >= streams)
-    }
-
-    /// Whether all kinds are.
-    pub(super) fn all_settled(&self, streams: usize) -> bool {
-        self.0.keys().all(|kind| self.is_settled(kind, streams))
     }
 
     /// The plural name of a kind; empty if it is not known.
