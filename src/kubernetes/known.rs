@@ -33,7 +33,7 @@ pub struct ObjectFacts {
     pub annotations: BTreeMap<String, String>,
     /// KEDA's status fields, as last seen.
     pub status: StatusView,
-    /// The object's own ScaleRecord, as last seen; none if there is none, or only that of an earlier object of this name.
+    /// The ScaleRecord of the object's name, as last seen; none if there is none.
     pub record: Option<RecordFacts>,
     /// The names of the metrics, by trigger, in the triggers' order (`s0-redis-orders`); an unknown trigger has none.
     pub metric_names: Vec<Vec<String>>,
@@ -62,6 +62,8 @@ pub struct RecordFacts {
     pub uid: String,
     /// `metadata.resourceVersion`.
     pub resource_version: String,
+    /// The uid of the ScaledObject that owns it, which may be an earlier one of the same name; none if no ScaledObject does.
+    pub owner: Option<String>,
     /// All that it holds, the checkpoint included.
     pub status: Box<ScaleRecordStatus>,
 }

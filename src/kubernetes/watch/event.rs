@@ -29,13 +29,6 @@ pub(in crate::kubernetes) enum What {
     Holders(Place),
 }
 
-/// A ScaleRecord with the uid of the ScaledObject that owns it, if one does.
-#[derive(Debug)]
-pub(in crate::kubernetes) struct OwnedRecord {
-    pub(in crate::kubernetes) owner: Option<String>,
-    pub(in crate::kubernetes) record: RecordFacts,
-}
-
 /// Something that the API server has told.
 #[derive(Debug)]
 pub(in crate::kubernetes) enum Event {
@@ -44,7 +37,7 @@ pub(in crate::kubernetes) enum Event {
     /// A ScaledObject is gone.
     ObjectGone(ObjectId),
     /// A ScaleRecord is there.
-    Record(ObjectId, Box<OwnedRecord>),
+    Record(ObjectId, Box<RecordFacts>),
     /// A ScaleRecord is gone.
     RecordGone(ObjectId),
     /// An authentication is there, or is gone.

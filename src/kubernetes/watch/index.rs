@@ -14,7 +14,7 @@ use tidegate_engine::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
 
 use super::attention::Attention;
 use super::directory::{AuthenticationKey, Directory, Holder, Sight, authentication_key};
-use super::event::{Event, Order, OwnedRecord, What};
+use super::event::{Event, Order, What};
 use super::judge::{self, Judged};
 use super::kinds::KindKey;
 use super::targets::{Moved, Targets, target};
@@ -48,8 +48,8 @@ pub(in crate::kubernetes) struct Index {
     objects: HashMap<ObjectId, Object>,
     /// Objects whose target nobody can know yet.
     waiting: HashSet<ObjectId>,
-    /// Records whose object is not there, or not yet; those of an earlier object of the same name among them.
-    orphans: HashMap<ObjectId, Box<OwnedRecord>>,
+    /// Records whose object is not there, or not yet.
+    orphans: HashMap<ObjectId, Box<RecordFacts>>,
     /// Who wants to scale each target.
     claims: HashMap<TargetKey, BTreeSet<(Timestamp, ObjectId)>>,
     /// Whose triggers use each authentication.
@@ -215,7 +215,7 @@ impl Index {
         let old = self.objects.remove(id);
         let record = match &old {
             Some(_) => self.out.known.get(id).and_then(|facts| facts.record.clone()),
-            None => self.adopt(id, &uid),
+            None => self.orphans.remove(id).map(|record| *record),
         };
         let told = match &old {
             Some(old) if old.subject == subject && old.target == target => old.told.clone(),
@@ -298,7 +298,7 @@ impl Index {
         self.drop_claim(id, &old, orders);
         if let Some(record) = self.out.known.get(id).and_then(|facts| facts.record.clone()) {
             // It goes after its object, and says so itself.
-            self.orphans.insert(id.clone(), Box::new(OwnedRecord { owner: Some(old.uid), record }));
+            self.orphans.insert(id.clone(), Box::new(record));
         }
         self.out.known.remove(id);
         self.out.attention.raise(id);
@@ -321,24 +321,17 @@ impl Index {
         }
     }
 
-    fn record(&mut self, id: ObjectId, owned: Box<OwnedRecord>) {
-        let uid = self.objects.get(&id).map(|object| object.uid.clone());
-        self.orphans.insert(id.clone(), owned);
-        if let Some(record) = uid.and_then(|uid| self.adopt(&id, &uid)) {
-            self.out.known.update(&id, |facts| facts.record = Some(record));
+    fn record(&mut self, id: ObjectId, record: Box<RecordFacts>) {
+        if self.objects.contains_key(&id) {
+            self.out.known.update(&id, |facts| facts.record = Some(*record));
+        } else {
+            self.orphans.insert(id, record);
         }
-    }
-
-    /// The record of this object. One of an earlier object of the same name says nothing about it.
-    fn adopt(&mut self, id: &ObjectId, uid: &str) -> Option<RecordFacts> {
-        let own = self.orphans.get(id).is_some_and(|owned| owned.owner.as_ref().is_none_or(|owner| owner == uid));
-        if own { self.orphans.remove(id).map(|owned| owned.record) } else { None }
     }
 
     fn record_gone(&mut self, id: &ObjectId) {
-        if self.orphans.remove(id).is_none() {
-            self.out.known.update(id, |facts| facts.record = None);
-        }
+        self.orphans.remove(id);
+        self.out.known.update(id, |facts| facts.record = None);
     }
 
     /// An authentication has changed: those who use it look again.
@@ -441,14 +434,14 @@ impl Index {
         match &word {
             Told::Gone => self.out.feed.gone(id),
             Told::Refused(findings) => {
-                let checkpoint = self.checkpoint(id);
+                let checkpoint = self.checkpoint(id, object);
                 let change = Change::Refused(id.clone(), object.target.clone(), findings.clone(), checkpoint);
                 self.out.feed.text(id, change);
             }
             Told::Set(hold) => {
                 let Some(mut subject) = object.subject.clone() else { return };
                 subject.hold.clone_from(hold);
-                self.out.feed.text(id, Change::Set(subject, self.checkpoint(id)));
+                self.out.feed.text(id, Change::Set(subject, self.checkpoint(id, object)));
             }
             Told::Nothing | Told::Older => return,
         }
@@ -500,10 +493,12 @@ impl Index {
         conflicts(&claims).pop().map(|(_, finding)| finding)
     }
 
-    fn checkpoint(&self, id: &ObjectId) -> Checkpoint {
+    fn checkpoint(&self, id: &ObjectId, object: &Object) -> Checkpoint {
         let facts = self.out.known.get(id);
         let record = facts.as_ref().and_then(|facts| facts.record.as_ref());
-        let text = record.and_then(|record| record.status.checkpoint.as_deref());
+        // A record of an earlier object of the same name says nothing about this one.
+        let own = record.filter(|record| record.owner.as_ref().is_none_or(|owner| *owner == object.uid));
+        let text = own.and_then(|record| record.status.checkpoint.as_deref());
         text.map(|text| Checkpoint(text.to_owned())).unwrap_or_default()
     }
 

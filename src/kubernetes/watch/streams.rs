@@ -13,7 +13,7 @@ use tidegate_engine::protocol::TargetError;
 use tidegate_engine::subject::ObjectId;
 use tokio::sync::mpsc;
 
-use super::event::{Event, OwnedRecord, What};
+use super::event::{Event, What};
 use super::judge;
 use super::kinds::Served;
 use super::views::{self, Loose, View, Workload};
@@ -242,15 +242,15 @@ impl Told for PartialObjectMeta<View<(), ()>> {
     }
 }
 
-fn record(view: &Loose) -> OwnedRecord {
+fn record(view: &Loose) -> RecordFacts {
     let owners = view.metadata.owner_references.iter().flatten();
     let owner = owners.filter(|owner| owner.kind == "ScaledObject").map(|owner| owner.uid.clone()).next();
-    let record = RecordFacts {
+    RecordFacts {
         uid: view.metadata.uid.clone().unwrap_or_default(),
         resource_version: view.metadata.resource_version.clone().unwrap_or_default(),
+        owner,
         status: Box::new(view.status.as_ref().map(judge::lenient).unwrap_or_default()),
-    };
-    OwnedRecord { owner, record }
+    }
 }
 
 fn gone(what: &What, id: ObjectId) -> Option<Event> {

@@ -8,7 +8,7 @@ use tidegate_calculator::policy;
 use tidegate_engine::protocol::{Change, Seen, TargetError, Version};
 use tidegate_engine::subject::{Hold, ObjectId, TargetRef};
 
-use super::super::event::{Event, Order, OwnedRecord, What};
+use super::super::event::{Event, Order, What};
 use super::super::index::{Index, Outlets};
 use super::super::kinds::{KindKey, Served};
 use super::super::streams;
@@ -77,6 +77,13 @@ impl Bench {
         self.give(Event::Object(Box::new(serde_json::from_value(value.clone()).unwrap())));
     }
 
+    /// The record of the object `a`, with a memory, owned by this uid.
+    fn record(&mut self, owner: &str) {
+        let status = serde_json::from_value(json!({ "checkpoint": " {memory}" })).unwrap();
+        let record = RecordFacts { owner: Some(owner.to_owned()), status, ..RecordFacts::default() };
+        self.give(Event::Record(id("a"), Box::new(record)));
+    }
+
     fn deployment(&mut self, name: &str, replicas: u32, version: &str, print: u64) {
         self.give(Event::Workload(deployments(), id(name), seen(replicas, version), print));
     }
@@ -139,9 +146,7 @@ fn an_object_is_told_with_its_record_and_its_target_once_all_is_listed() {
     let mut bench = Bench::new();
     bench.object(&object("a", "x", 1));
     assert_eq!(bench.orders, [Order::WatchKind(deployments())]);
-    let status = serde_json::from_value(json!({ "checkpoint": " {memory}" })).unwrap();
-    let record = RecordFacts { uid: "r".to_owned(), resource_version: "1".to_owned(), status: Box::new(status) };
-    bench.give(Event::Record(id("a"), Box::new(OwnedRecord { owner: Some("uid-a".to_owned()), record })));
+    bench.record("uid-a");
     bench.base_listed();
     assert!(bench.told().is_empty(), "its target may come yet");
     bench.deployment("x", 3, "7", 0);
@@ -157,9 +162,10 @@ fn an_object_is_told_with_its_record_and_its_target_once_all_is_listed() {
 fn the_record_of_an_earlier_object_is_not_loaded() {
     let mut bench = Bench::new();
     bench.object(&object("a", "x", 1));
-    let record = RecordFacts::default();
-    bench.give(Event::Record(id("a"), Box::new(OwnedRecord { owner: Some("uid-before".to_owned()), record })));
-    assert_eq!(bench.out.known.get(&id("a")).unwrap().record, None);
+    bench.record("uid-before");
+    bench.base_listed();
+    bench.deployments_listed();
+    assert_eq!(bench.told()[0], "set a max 9");
 }
 
 #[test]
@@ -169,7 +175,7 @@ fn our_own_writes_and_labels_change_nothing() {
     value["status"] = json!({ "lastActiveTime": "2026-01-01T00:01:00Z", "conditions": "odd", "hpaName": "h" });
     value["metadata"]["resourceVersion"] = json!("9");
     bench.object(&value);
-    bench.give(Event::Record(id("a"), Box::new(OwnedRecord { owner: None, record: RecordFacts::default() })));
+    bench.record("uid-a");
     bench.deployment("x", 1, "7", 0);
     assert!(bench.told().is_empty());
     let facts = bench.out.known.get(&id("a")).unwrap();
