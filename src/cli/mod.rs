@@ -46,7 +46,7 @@ enum Command {
 /// Runs the subcommand that the command line names.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run(arguments) => run::run(*arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Local(arguments) => local::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),

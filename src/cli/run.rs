@@ -267,7 +267,7 @@ fn made_up() -> String {
 }
 
 /// Runs this subcommand.
-pub(super) fn run(arguments: Arguments) -> ExitCode {
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
     set_up_log(arguments.log_format, arguments.verbose);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
@@ -277,7 +277,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = runtime.block_on(serve(&arguments));
+    let result = runtime.block_on(serve(arguments));
     // Nothing may be waited for: whoever has lost the lease must end now.
     runtime.shutdown_background();
     match result {

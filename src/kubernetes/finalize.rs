@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::Attention;
+use super::calls::Failure;
 use super::holds::Holds;
 use super::known::{Known, ObjectFacts};
 use super::settings::Mode;
@@ -44,6 +45,7 @@ struct Plan {
 
 /// What a plan is made of.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they do not depend on each other")]
 struct Circumstances<'a> {
     deleting: bool,
     finalizers: &'a [String],
@@ -65,12 +67,11 @@ fn plan(of: Circumstances<'_>) -> Option<Plan> {
         // Ours is removed in any case; what KEDA does it does before it removes its own.
         (true, true) => (without(&[FINALIZER]), false),
         (true, false) => (without(&[FINALIZER, KEDA_FINALIZER]), of.restore && of.acts),
-        (false, true) => return None,
         (false, false) if of.restore && of.acts && !has(FINALIZER) => {
             (of.finalizers.iter().cloned().chain([FINALIZER.to_owned()]).collect(), false)
         }
         (false, false) if !of.restore => (without(&[FINALIZER]), false),
-        (false, false) => return None,
+        (false, _) => return None,
     };
     (finalizers != of.finalizers).then_some(Plan { restore, finalizers })
 }
@@ -124,10 +125,14 @@ impl Finalizer {
                     }
                 },
                 () = sleep(RETRY), if !failed.is_empty() => {
-                    std::mem::take(&mut failed).iter().for_each(|id| self.attention.raise(id));
+                    for id in std::mem::take(&mut failed) {
+                        self.attention.raise(&id);
+                    }
                 }
                 Ok(()) = self.keda.changed() => {
-                    std::mem::take(&mut parked).iter().for_each(|id| self.attention.raise(id));
+                    for id in std::mem::take(&mut parked) {
+                        self.attention.raise(&id);
+                    }
                 }
             }
         }
@@ -182,12 +187,9 @@ impl Finalizer {
             let finalizers = (!plan.finalizers.is_empty()).then_some(&plan.finalizers);
             let body =
                 json!({ "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers } });
-            match self.patch(&objects, id, &body).await? {
-                true => {
-                    tracing::info!("{id}: finalizers are now [{}]", plan.finalizers.join(", "));
-                    return Ok(());
-                }
-                false => continue,
+            if self.patch(&objects, id, &body).await? {
+                tracing::info!("{id}: finalizers are now [{}]", plan.finalizers.join(", "));
+                return Ok(());
             }
         }
         Err(Unsettled { verb: "patch", resource: "scaledobjects.keda.sh", why: "it keeps changing".to_owned() })
@@ -202,8 +204,8 @@ impl Finalizer {
             // It is gone: nothing is left to do.
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(true),
             Ok(Ok(_)) => Ok(true),
-            Ok(Err(error)) => Err(unsettled("patch", "scaledobjects.keda.sh", error)),
-            Err(_) => Err(unsettled("patch", "scaledobjects.keda.sh", format!("no answer within {CALL:?}"))),
+            Ok(Err(error)) => Err(unsettled("patch", "scaledobjects.keda.sh", &Failure::from(error))),
+            Err(_) => Err(unsettled("patch", "scaledobjects.keda.sh", &format!("no answer within {CALL:?}"))),
         }
     }
 
@@ -239,14 +241,17 @@ async fn call<T>(
 ) -> Result<T, Unsettled> {
     match timeout(CALL, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(unsettled(verb, resource, error)),
-        Err(_) => Err(unsettled(verb, resource, format!("no answer within {CALL:?}"))),
+        Ok(Err(error)) => Err(unsettled(verb, resource, &Failure::from(error))),
+        Err(_) => Err(unsettled(verb, resource, &format!("no answer within {CALL:?}"))),
     }
 }
 
-fn unsettled(verb: &'static str, resource: &'static str, why: impl ToString) -> Unsettled {
+fn unsettled(verb: &'static str, resource: &'static str, why: &dyn ToString) -> Unsettled {
     Unsettled { verb, resource, why: why.to_string() }
 }
+
+#[cfg(test)]
+mod calls_tests;
 
 #[cfg(test)]
 mod tests {

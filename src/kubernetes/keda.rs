@@ -167,7 +167,7 @@ impl KedaWatch {
         if self.alive.borrow().unwrap_or(false) != alive {
             self.flip(holder);
         }
-        self.alive.send_if_modified(|known| std::mem::replace(known, Some(alive)) != Some(alive));
+        self.alive.send_if_modified(|known| known.replace(alive) != Some(alive));
     }
 
     fn flip(&self, holder: Option<&str>) {
@@ -221,11 +221,11 @@ async fn pause_until(moment: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn lease(version: u32, holder: Value, renewed: &str) -> Lease {
+    fn lease(version: u32, holder: &str, renewed: &str) -> Lease {
         serde_json::from_value(json!({
             "metadata": { "name": KEDA_LEASE, "resourceVersion": version.to_string() },
             "spec": { "holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed },
@@ -242,10 +242,10 @@ mod tests {
         let mut sighting = Sighting::default();
         let t = Instant::now();
         assert_eq!(sighting.holder(t, at("2026-01-01T00:00:00Z")), None, "no lease, no KEDA");
-        sighting.see(t, Some(&lease(1, json!("keda-operator-x"), "2026-01-01T00:00:00.000000Z")));
+        sighting.see(t, Some(&lease(1, "keda-operator-x", "2026-01-01T00:00:00.000000Z")));
         assert_eq!(sighting.holder(t, at("2026-01-01T00:00:14Z")), Some("keda-operator-x"));
         assert_eq!(sighting.holder(t, at("2026-01-01T00:00:15Z")), None, "left behind by one that has ended");
-        sighting.see(t, Some(&lease(2, json!(""), "2026-01-01T00:00:20.000000Z")));
+        sighting.see(t, Some(&lease(2, "", "2026-01-01T00:00:20.000000Z")));
         assert_eq!(sighting.holder(t, at("2026-01-01T00:00:21Z")), None, "given back");
         sighting.see(t, None);
         assert_eq!(sighting.holder(t, at("2026-01-01T00:00:00Z")), None);
@@ -255,12 +255,12 @@ mod tests {
     fn a_lease_that_is_renewed_lives_whatever_the_clocks_say() {
         let mut sighting = Sighting::default();
         let (t, wall) = (Instant::now(), at("2026-01-01T01:00:00Z"));
-        sighting.see(t, Some(&lease(1, json!("k"), "2026-01-01T00:00:00.000000Z")));
+        sighting.see(t, Some(&lease(1, "k", "2026-01-01T00:00:00.000000Z")));
         assert_eq!(sighting.holder(t, wall), None);
-        sighting.see(t + 2 * SECOND, Some(&lease(2, json!("k"), "2026-01-01T00:00:02.000000Z")));
+        sighting.see(t + 2 * SECOND, Some(&lease(2, "k", "2026-01-01T00:00:02.000000Z")));
         assert_eq!(sighting.holder(t + 16 * SECOND, wall), Some("k"));
         // Seen again after a new list: nothing has changed.
-        sighting.see(t + 16 * SECOND, Some(&lease(2, json!("k"), "2026-01-01T00:00:02.000000Z")));
+        sighting.see(t + 16 * SECOND, Some(&lease(2, "k", "2026-01-01T00:00:02.000000Z")));
         assert_eq!(sighting.holder(t + 17 * SECOND, wall), None);
     }
 }

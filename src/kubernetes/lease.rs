@@ -30,6 +30,7 @@ pub use self::election::Times;
 use self::election::{Election, Record, Step};
 pub use self::fence::{Fence, Fenced, TermOver};
 pub use self::term::Term;
+use super::calls::Failure;
 use super::patience::patient;
 
 /// The name of the Lease.
@@ -67,7 +68,7 @@ pub struct Elector {
 
 /// What a write of the Lease came to.
 enum Written {
-    Done(Lease),
+    Done(Box<Lease>),
     /// Somebody else wrote, created or deleted it.
     Conflict,
     Failed(String),
@@ -187,7 +188,10 @@ impl Elector {
     async fn look(&mut self, limit: Duration) {
         match timeout(limit, self.api.get_opt(LEASE)).await {
             Ok(Ok(lease)) => self.election.read(Instant::now(), lease.as_ref().map(record)),
-            Ok(Err(error)) => self.fail(format!("cannot get leases {}/{LEASE}: {error}", self.namespace)),
+            Ok(Err(error)) => {
+                let why = Failure::from(error);
+                self.fail(format!("cannot get leases {}/{LEASE}: {why}", self.namespace));
+            }
             Err(_) => self.fail(format!("cannot get leases {}/{LEASE}: no answer within {limit:?}", self.namespace)),
         }
     }
@@ -238,11 +242,11 @@ impl Elector {
     fn outcome(&self, verb: &str, answer: Result<kube::Result<Lease>, tokio::time::error::Elapsed>) -> Written {
         let what = format!("cannot {verb} leases {}/{LEASE}", self.namespace);
         match answer {
-            Ok(Ok(lease)) => Written::Done(lease),
+            Ok(Ok(lease)) => Written::Done(Box::new(lease)),
             // A create is answered with 409 if it exists, a patch with 404 if it does not.
             Ok(Err(kube::Error::Api(status))) if status.code == 409 => Written::Conflict,
             Ok(Err(kube::Error::Api(status))) if status.code == 404 && verb == "patch" => Written::Conflict,
-            Ok(Err(error)) => Written::Failed(format!("{what}: {error}")),
+            Ok(Err(error)) => Written::Failed(format!("{what}: {}", Failure::from(error))),
             Err(_) => Written::Failed(format!("{what}: no answer in time")),
         }
     }

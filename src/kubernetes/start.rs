@@ -5,6 +5,8 @@
 //! 3. Whoever holds it acts. Its loss ends the process; on a request to stop, the engine stores what it knows, and the Lease is
 //!    given back.
 
+#[cfg(test)]
+mod deploy_tests;
 mod preflight;
 
 use std::path::PathBuf;
@@ -108,7 +110,8 @@ pub async fn start(options: Options) -> Result<Operator, Failure> {
     let lease_client = Client::try_from(config.clone()).map_err(|error| Failure::Connection(error.to_string()))?;
     let candidate = match options.election {
         Some(times) => {
-            Candidate::Elector(Elector::new(lease_client, &settings.own_namespace, &settings.identity, times))
+            let (namespace, identity) = (&settings.own_namespace, &settings.identity);
+            Candidate::Elector(Box::new(Elector::new(lease_client, namespace, identity, times)))
         }
         None => Candidate::Alone(watch::Sender::new(Tenure::Standby)),
     };
@@ -184,7 +187,7 @@ async fn ready(
 
 /// Who asks for the tenure.
 enum Candidate {
-    Elector(Elector),
+    Elector(Box<Elector>),
     Alone(watch::Sender<Tenure>),
 }
 

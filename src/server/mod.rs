@@ -162,9 +162,8 @@ fn router(engine: Arc<dyn Engine>, paths: Paths, time: Duration) -> Router {
         bounded = bounded.route("/metrics", get(metrics_text));
     }
     if paths == Paths::All {
-        bounded = bounded
-            .route("/api/v1/objects", get(objects))
-            .route("/api/v1/objects/{namespace}/{name}", get(object));
+        bounded =
+            bounded.route("/api/v1/objects", get(objects)).route("/api/v1/objects/{namespace}/{name}", get(object));
     }
     let bounded = bounded
         .fallback(no_such_path)

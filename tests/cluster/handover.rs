@@ -62,8 +62,9 @@ fn killed() {
     stage(&space, &redis.address(), LIST);
     let first = Account::new(&space).start();
     let before = until_held(&space, None);
+    let account = Account::new(&space);
     let begun = space.plane().audit().now();
-    let second = Account::new(&space).start();
+    let second = account.start();
     redis.push(LIST, 5);
     space.until_replicas("app", 1);
     std::thread::sleep(Duration::from_secs(3));
@@ -85,8 +86,9 @@ fn given_back() {
     stage(&space, &redis.address(), LIST);
     let mut first = Account::new(&space).start();
     let before = until_held(&space, None);
+    let account = Account::new(&space);
     let begun = space.plane().audit().now();
-    let second = Account::new(&space).start();
+    let second = account.start();
     redis.push(LIST, 5);
     space.until_replicas("app", 1);
     // It follows once it has looked at the Lease.

@@ -34,11 +34,19 @@ const REQUEST: Duration = Duration::from_mins(1);
 
 /// All scenarios on a cluster, the longest first.
 pub(crate) fn all() -> Vec<Trial> {
-    let with_operator =
-        [trouble::trials(), quiet::trials(), crash::trials(), burst::trials(), handover::trials(), refusals::trials()];
-    // A build without the operator can only try what needs none.
-    let operator = crate::harness::tidegate::run(&["rbac", "--help"]).status.success();
-    with_operator.into_iter().filter(|_| operator).chain([self_test::trials()]).flatten().collect()
+    [
+        trouble::trials(),
+        quiet::trials(),
+        crash::trials(),
+        burst::trials(),
+        handover::trials(),
+        refusals::trials(),
+        self_test::trials(),
+        vec![trial("by_hand", by_hand).with_ignored_flag(true)],
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Ends what all scenarios shared.

@@ -69,7 +69,11 @@ fn past_the_definitions() {
     let mut operator = Account::cluster_wide(&space).start();
     redis.push("lax-good", 40);
     space.until_replicas("good", 8);
-    for (name, _, _, field) in wrong {
+    // One that comes while the operator is at work, beside those that it found.
+    space
+        .apply(&ScaledObject { name: "late", ..good }.manifest().replace("maxReplicaCount: 10", "maxReplicaCount: -1"));
+    let all = [("late", "maxReplicaCount")].into_iter().chain(wrong.map(|(name, _, _, field)| (name, field)));
+    for (name, field) in all {
         let object = space.until_condition(name, "Ready", "False");
         let messages: Vec<&str> = conditions(&object).filter_map(|one| one["message"].as_str()).collect();
         println!("{name}: {messages:?}");

@@ -24,15 +24,15 @@ pub const FOREIGN_WRITER: &str = "ForeignWriter";
 /// As many resets within [`WITHIN`] are a tool, not a person.
 const RESETS: usize = 3;
 /// The time in which resets are counted.
-const WITHIN: Duration = Duration::from_secs(600);
+const WITHIN: Duration = Duration::from_mins(10);
 /// A foreign change this soon after our write undoes it.
-const SOON: Duration = Duration::from_secs(300);
+const SOON: Duration = Duration::from_mins(5);
 /// The first hold.
-const FIRST: Duration = Duration::from_secs(600);
+const FIRST: Duration = Duration::from_mins(10);
 /// The longest hold.
-const LONGEST: Duration = Duration::from_secs(2 * 3600);
+const LONGEST: Duration = Duration::from_hours(2);
 /// After so much peace the next hold is the first again.
-const PEACE: Duration = Duration::from_secs(3600);
+const PEACE: Duration = Duration::from_hours(1);
 /// Signs that wait. The engine gives few of them, at most one a write; what does not fit is one reset less.
 const SIGNS: usize = 1024;
 /// How long the question who it is may take.
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     /// Our write, and its reset five seconds later.
     fn round(detector: &mut Detector, id: &ObjectId, at: Instant) -> Option<Duration> {

@@ -12,7 +12,7 @@ use tower::{BoxError, Layer, Service};
 use super::term::Term;
 
 /// A sleep may not be longer than this; it is looked again after it.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Puts the fence around a client's service.
 #[derive(Clone, Debug)]

@@ -3,6 +3,8 @@
 //! The engine hears of an object once everything that its first decision rests on is known: its record, its
 //! authentications, and its target. Nothing is told twice, so our own writes come back without an effect.
 
+mod claims;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -22,7 +24,6 @@ use super::views::{self, Loose};
 use crate::kubernetes::holds::{Holds, TargetKey, Whom};
 use crate::kubernetes::known::{Known, RecordFacts};
 use crate::kubernetes::objects::Feed;
-use crate::validation::{Claim, conflicts};
 
 /// What the index tells others through.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +127,22 @@ impl Index {
                     self.authentication(&key);
                 }
             }
+            Event::Kind(..) | Event::Workload(..) | Event::Moved(..) | Event::TargetGone(..) | Event::Read(..) => {
+                self.take_target(event, orders);
+            }
+            Event::Found(kind) => self.targets.retry(&kind, orders),
+            Event::Wanted(place) => orders.push(Order::WatchHolders(place)),
+            Event::Holder(place, name, version) => {
+                let users = self.out.directory.moved(&Holder { place, name }, version.as_deref());
+                self.all_look_again(&users);
+            }
+            Event::Listed(what, namespace) => self.listed(what, namespace, orders),
+            Event::Failed(what, namespace, error) => self.failed(what, namespace, &error, orders),
+        }
+    }
+
+    fn take_target(&mut self, event: Event, orders: &mut Vec<Order>) {
+        match event {
             Event::Kind(kind, result) => {
                 let failed = result.is_err();
                 self.targets.resolved(&kind, result);
@@ -155,14 +172,7 @@ impl Index {
                     self.tell(&id, orders);
                 }
             }
-            Event::Found(kind) => self.targets.retry(&kind, orders),
-            Event::Wanted(place) => orders.push(Order::WatchHolders(place)),
-            Event::Holder(place, name, version) => {
-                let users = self.out.directory.moved(&Holder { place, name }, version.as_deref());
-                users.iter().for_each(|target| self.look_again(target));
-            }
-            Event::Listed(what, namespace) => self.listed(what, namespace, orders),
-            Event::Failed(what, namespace, error) => self.failed(what, namespace, error, orders),
+            _ => {}
         }
     }
 
@@ -176,7 +186,9 @@ impl Index {
                 Whom::Object(id) => ids.extend([id.clone()]),
             }
         }
-        ids.iter().for_each(|id| self.tell(id, orders));
+        for id in &ids {
+            self.tell(id, orders);
+        }
     }
 
     fn object(&mut self, view: &Loose, orders: &mut Vec<Order>) {
@@ -228,64 +240,6 @@ impl Index {
         let object =
             Object { uid, created, judged_by, deleting, target, subject, findings, environment, authentications, told };
         self.enter(id, object, old.as_ref(), orders);
-    }
-
-    /// Enters what an object claims and uses in the place of what its text before did. Others may win or lose by it.
-    fn enter(&mut self, id: &ObjectId, object: Object, old: Option<&Object>, orders: &mut Vec<Order>) {
-        let target = object.target.clone();
-        let moved = old.is_none_or(|old| old.target != target || old.created != object.created);
-        if let Some(old) = old {
-            self.drop_users(id, old);
-            if moved {
-                self.drop_claim(id, old, orders);
-            }
-        }
-        for key in &object.authentications {
-            self.users.entry(key.clone()).or_default().insert(id.clone());
-        }
-        let created = object.created;
-        self.objects.insert(id.clone(), object);
-        if target.name.is_empty() {
-            return;
-        }
-        let kind = KindKey::of(&target);
-        self.targets.want(&kind, orders);
-        let plural = self.targets.plural(&kind);
-        self.out.known.update(id, |facts| facts.target_resource = plural);
-        let key = TargetKey::of(&target);
-        self.claims.entry(key.clone()).or_default().insert((created, id.clone()));
-        self.set_environment(&target);
-        if moved {
-            self.tell_others(id, &key, orders);
-        }
-    }
-
-    fn drop_users(&mut self, id: &ObjectId, object: &Object) {
-        for key in &object.authentications {
-            if let Some(users) = self.users.get_mut(key) {
-                users.remove(id);
-                if users.is_empty() {
-                    self.users.remove(key);
-                }
-            }
-        }
-    }
-
-    /// Takes back an object's claim to its target: the next one wins it.
-    fn drop_claim(&mut self, id: &ObjectId, object: &Object, orders: &mut Vec<Order>) {
-        let key = TargetKey::of(&object.target);
-        if let Some(claims) = self.claims.get_mut(&key) {
-            claims.remove(&(object.created, id.clone()));
-            if claims.is_empty() {
-                self.claims.remove(&key);
-            }
-        }
-        if self.claims.contains_key(&key) {
-            self.set_environment(&object.target);
-            self.tell_others(id, &key, orders);
-        } else {
-            self.out.directory.forget(&object.target);
-        }
     }
 
     fn object_gone(&mut self, id: &ObjectId, orders: &mut Vec<Order>) {
@@ -357,7 +311,7 @@ impl Index {
                 self.out.directory.set_sight(place, Sight::Watched);
                 if before == Some(Sight::Blind) {
                     let users = self.out.directory.users(place);
-                    users.iter().for_each(|target| self.look_again(target));
+                    self.all_look_again(&users);
                 }
             }
             _ => {
@@ -370,12 +324,10 @@ impl Index {
         }
     }
 
-    fn failed(&mut self, what: What, namespace: Option<Arc<str>>, error: TargetError, orders: &mut Vec<Order>) {
+    fn failed(&mut self, what: What, namespace: Option<Arc<str>>, error: &TargetError, orders: &mut Vec<Order>) {
         match &what {
-            What::Targets(kind) => {
-                if self.targets.failed(kind, error, self.streams) {
-                    self.settle_kind(kind, orders);
-                }
+            What::Targets(kind) if self.targets.failed(kind, error, self.streams) => {
+                self.settle_kind(kind, orders);
             }
             What::Holders(place) => self.out.directory.set_sight(place, Sight::Blind),
             // Objects whose triggers need none of them must not wait for them.
@@ -398,7 +350,9 @@ impl Index {
         self.loaded = true;
         let mut ids: Vec<ObjectId> = self.objects.keys().cloned().collect();
         ids.sort();
-        ids.iter().for_each(|id| self.tell(id, orders));
+        for id in &ids {
+            self.tell(id, orders);
+        }
     }
 
     /// Tells everything that waited for a kind.
@@ -478,21 +432,6 @@ impl Index {
         Told::Set(self.out.holds.of(id, &object.target))
     }
 
-    /// Why another object scales this one's target instead, if one does.
-    fn conflict(&self, id: &ObjectId, object: &Object) -> Option<Finding> {
-        let claims = self.claims.get(&TargetKey::of(&object.target))?;
-        let (winner_created, winner) = claims.first()?;
-        if winner == id {
-            return None;
-        }
-        let winner_target = &self.objects.get(winner)?.target;
-        let claims = [
-            Claim { id: winner, target: winner_target, created: *winner_created },
-            Claim { id, target: &object.target, created: object.created },
-        ];
-        conflicts(&claims).pop().map(|(_, finding)| finding)
-    }
-
     fn checkpoint(&self, id: &ObjectId, object: &Object) -> Checkpoint {
         let facts = self.out.known.get(id);
         let record = facts.as_ref().and_then(|facts| facts.record.as_ref());
@@ -531,6 +470,12 @@ impl Index {
         self.claims.contains_key(&TargetKey::of(target))
     }
 
+    fn all_look_again<'a>(&self, targets: impl IntoIterator<Item = &'a TargetRef>) {
+        for target in targets {
+            self.look_again(target);
+        }
+    }
+
     /// What triggers on this target refer to has changed.
     fn look_again(&self, target: &TargetRef) {
         for id in self.claimants(&TargetKey::of(target)) {
@@ -543,27 +488,6 @@ impl Index {
         if self.objects.get(id).is_some_and(|object| matches!(object.told, Told::Set(_))) {
             self.out.feed.parameters(id);
         }
-    }
-
-    fn claimants(&self, key: &TargetKey) -> Vec<ObjectId> {
-        self.claims.get(key).into_iter().flatten().map(|(_, id)| id.clone()).collect()
-    }
-
-    fn tell_others(&mut self, id: &ObjectId, key: &TargetKey, orders: &mut Vec<Order>) {
-        for other in self.claimants(key).iter().filter(|other| *other != id) {
-            self.tell(other, orders);
-        }
-    }
-
-    /// Notes whether a trigger on this target, or an authentication of one, takes values from its environment.
-    fn set_environment(&self, target: &TargetRef) {
-        let needs = |object: &Object| {
-            object.environment || object.authentications.iter().any(|key| self.out.directory.reads_environment(key))
-        };
-        let ids = self.claimants(&TargetKey::of(target));
-        let needed =
-            ids.iter().filter_map(|id| self.objects.get(id)).any(|object| object.target == *target && needs(object));
-        self.out.directory.set_environment(target, needed);
     }
 
     /// The writers want to know the plural name of a target's kind.

@@ -39,6 +39,14 @@ pub(super) struct Watch {
     pub(super) labels: Option<String>,
 }
 
+/// What a stream has shown.
+#[derive(Default)]
+struct Present {
+    here: HashSet<ObjectId>,
+    /// What was there before the list that is under way.
+    before: HashSet<ObjectId>,
+}
+
 /// Where the events go.
 pub(super) type Events = mpsc::Sender<Event>;
 
@@ -59,6 +67,19 @@ pub(super) fn resource(what: &What) -> ApiResource {
         api_version: if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") },
         kind: kind.to_owned(),
         plural: plural.to_owned(),
+    }
+}
+
+impl Present {
+    /// Everything is listed anew. A list that was broken off says nothing about what is gone.
+    fn list_again(&mut self) {
+        self.before.extend(self.here.drain());
+    }
+
+    /// The list is complete: what it did not show is gone.
+    fn lost(&mut self) -> impl Iterator<Item = ObjectId> + '_ {
+        let here = &self.here;
+        std::mem::take(&mut self.before).into_iter().filter(|id| !here.contains(id))
     }
 }
 
@@ -105,36 +126,16 @@ impl Watch {
         K: Resource + Told + Send + 'static,
     {
         let mut stream = patient(stream);
-        let mut here: HashSet<ObjectId> = HashSet::new();
-        let mut before: Option<HashSet<ObjectId>> = None;
+        let mut present = Present::default();
         let mut trouble = None;
         while let Some(next) = stream.next().await {
             let mut told = Vec::new();
             match next {
-                Ok(watcher::Event::Init) => {
-                    // A list that was broken off says nothing about what is gone.
-                    let seen = std::mem::take(&mut here);
-                    before = Some(before.map_or_else(|| seen.clone(), |before| &before | &seen));
-                }
-                Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
-                    if let Some(id) = views::id(object.meta()) {
-                        told.extend(object.there(&self.what, &id));
-                        here.insert(id);
-                    }
-                }
-                Ok(watcher::Event::Delete(object)) => {
-                    if let Some(id) = views::id(object.meta()) {
-                        here.remove(&id);
-                        told.extend(gone(&self.what, id));
-                    }
-                }
-                Ok(watcher::Event::InitDone) => {
-                    let lost = before.take().into_iter().flatten().filter(|id| !here.contains(id));
-                    told.extend(lost.filter_map(|id| gone(&self.what, id)));
-                    told.push(Event::Listed(self.what.clone(), self.namespace.clone()));
-                    if trouble.take().is_some() {
+                Ok(event) => {
+                    if matches!(event, watcher::Event::InitDone) && trouble.take().is_some() {
                         tracing::info!("{} can be watched again", calls::name(&self.resource));
                     }
+                    self.tell(event, &mut present, &mut told);
                 }
                 Err(error) => {
                     let Some(error) = self.judge(&error) else { continue };
@@ -142,26 +143,41 @@ impl Watch {
                         tracing::warn!("{error}");
                     }
                     trouble = Some(error.clone());
-                    told.push(Event::Failed(self.what.clone(), self.namespace.clone(), error.clone()));
-                    if matches!((&self.what, error), (What::Targets(_), TargetError::NotFound(_))) {
-                        self.send(told, &events).await;
-                        return;
-                    }
+                    told.push(Event::Failed(self.what.clone(), self.namespace.clone(), error));
                 }
             }
-            if !self.send(told, &events).await {
+            let unserved = matches!((&self.what, &trouble), (What::Targets(_), Some(TargetError::NotFound(_))));
+            for event in told {
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+            if unserved {
                 return;
             }
         }
     }
 
-    async fn send(&self, told: Vec<Event>, events: &Events) -> bool {
-        for event in told {
-            if events.send(event).await.is_err() {
-                return false;
+    fn tell<K: Resource + Told>(&self, event: watcher::Event<K>, present: &mut Present, told: &mut Vec<Event>) {
+        match event {
+            watcher::Event::Init => present.list_again(),
+            watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
+                if let Some(id) = views::id(object.meta()) {
+                    told.extend(object.there(&self.what, &id));
+                    present.here.insert(id);
+                }
+            }
+            watcher::Event::Delete(object) => {
+                if let Some(id) = views::id(object.meta()) {
+                    present.here.remove(&id);
+                    told.push(gone(&self.what, id));
+                }
+            }
+            watcher::Event::InitDone => {
+                told.extend(present.lost().map(|id| gone(&self.what, id)));
+                told.push(Event::Listed(self.what.clone(), self.namespace.clone()));
             }
         }
-        true
     }
 
     /// What an error of the watch means; none for those that a new list mends.
@@ -253,13 +269,13 @@ fn record(view: &Loose) -> RecordFacts {
     }
 }
 
-fn gone(what: &What, id: ObjectId) -> Option<Event> {
-    Some(match what {
+fn gone(what: &What, id: ObjectId) -> Event {
+    match what {
         What::Objects => Event::ObjectGone(id),
         What::Records => Event::RecordGone(id),
         What::Authentications => Event::Authentication((Some(id.namespace), id.name), None),
         What::ClusterAuthentications => Event::Authentication((None, id.name), None),
         What::Targets(kind) => Event::TargetGone(kind.clone(), id),
         What::Holders(place) => Event::Holder(place.clone(), id.name, None),
-    })
+    }
 }

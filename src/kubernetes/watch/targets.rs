@@ -107,17 +107,17 @@ impl Targets {
     }
 
     /// A stream of a kind does not work. Whether that is news: what was listed once stays as it was seen.
-    pub(super) fn failed(&mut self, kind: &KindKey, error: TargetError, streams: usize) -> bool {
+    pub(super) fn failed(&mut self, kind: &KindKey, error: &TargetError, streams: usize) -> bool {
         let Some(known) = self.0.get_mut(kind) else { return false };
         let gone = matches!(error, TargetError::NotFound(_));
         if known.listed.len() >= streams && !gone {
             return false;
         }
-        let news = known.error.as_ref() != Some(&error);
+        let news = known.error.as_ref() != Some(error);
         if gone {
             *known = Kind::default();
         }
-        known.error = Some(error);
+        known.error = Some(error.clone());
         news
     }
 
@@ -130,11 +130,13 @@ impl Targets {
     /// A workload is there.
     pub(super) fn workload(&mut self, kind: &KindKey, id: &ObjectId, seen: Seen, print: u64) -> Moved {
         let Some(known) = self.0.get_mut(kind) else { return Moved::default() };
-        let old = known.workloads.insert(id.clone(), Workload { seen: seen.clone(), print });
-        Moved {
-            state: old.as_ref().is_none_or(|old| old.seen != seen),
+        let old = known.workloads.get(id);
+        let moved = Moved {
+            state: old.is_none_or(|old| old.seen != seen),
             environment: old.is_none_or(|old| old.print != print),
-        }
+        };
+        known.workloads.insert(id.clone(), Workload { seen, print });
+        moved
     }
 
     /// An object of another kind is there. Whether its scale must be read.

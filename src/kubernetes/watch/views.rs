@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    fn workload(spec: Value, status: Value) -> Workload {
+    fn workload(spec: &Value, status: &Value) -> Workload {
         serde_json::from_value(json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -221,10 +221,10 @@ mod tests {
 
     #[test]
     fn a_workload_shows_its_scale_and_leaves_out_the_rest() {
-        let seen = workload(json!({ "replicas": 3 }), json!({ "replicas": 2, "readyReplicas": 1 })).seen();
+        let seen = workload(&json!({ "replicas": 3 }), &json!({ "replicas": 2, "readyReplicas": 1 })).seen();
         assert_eq!(seen.state, TargetState { replicas: 3, existing: 2, ready: Some(1) });
         assert_eq!(&*seen.version.0, "7");
-        let new = workload(json!({ "replicas": 0 }), Value::Null);
+        let new = workload(&json!({ "replicas": 0 }), &Value::Null);
         assert_eq!(new.seen().state, TargetState { replicas: 0, existing: 0, ready: Some(0) });
         assert!(new.metadata.managed_fields.is_none());
     }
@@ -233,11 +233,8 @@ mod tests {
     fn only_the_environment_changes_the_print() {
         let of = |replicas: i32, image: &str, value: &str| {
             let container = json!({ "name": "c", "image": image, "env": [{ "name": "A", "value": value }] });
-            workload(
-                json!({ "replicas": replicas, "template": { "spec": { "containers": [container] } } }),
-                Value::Null,
-            )
-            .environment()
+            let spec = json!({ "replicas": replicas, "template": { "spec": { "containers": [container] } } });
+            workload(&spec, &Value::Null).environment()
         };
         assert_eq!(of(1, "x", "1"), of(2, "y", "1"));
         assert_ne!(of(1, "x", "1"), of(1, "x", "2"));

@@ -191,7 +191,7 @@ impl Fake {
                     news.as_mut().enable();
                     if at < fake.lock().oldest {
                         let error = json!({ "type": "ERROR", "object": { "kind": "Status", "code": 410, "message": "too old", "reason": "Expired" } });
-                        return Some((line(&error), (fake.clone(), at, true)));
+                        return Some((Line::Ok(line(&error)), (fake.clone(), at, true)));
                     }
                     let next = {
                         let world = fake.lock();
@@ -202,7 +202,7 @@ impl Fake {
                         })
                     };
                     if let Some((version, event)) = next {
-                        return Some((line(&event), (fake.clone(), version, false)));
+                        return Some((Line::Ok(line(&event)), (fake.clone(), version, false)));
                     }
                     news.await;
                 }
@@ -257,8 +257,10 @@ fn shown(object: &Value, metadata: bool) -> Value {
     }
 }
 
-fn line(event: &Value) -> Result<String, std::convert::Infallible> {
-    Ok(format!("{event}\n"))
+type Line = Result<String, std::convert::Infallible>;
+
+fn line(event: &Value) -> String {
+    format!("{event}\n")
 }
 
 fn failure(code: u16, message: &str, details: &Value) -> Response {
