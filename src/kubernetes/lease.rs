@@ -1,6 +1,6 @@
 //! The Lease: of several replicas of the operator one acts, and the others are ready to.
 //!
-//! * [`Election`](election::Election) says when to take, renew or wait; [`Elector`] does it. It watches the Lease, so that one
+//! * [`Election`] says when to take, renew or wait; [`Elector`] does it. It watches the Lease, so that one
 //!   that is given back is taken within a round trip.
 //! * The [`Tenure`] that it publishes begins with our claim. Its end ends the process: whoever has lost the Lease starts anew.
 //! * The [`Term`] is the moment up to which we may write. A [`Fence`] in the client lets no write pass after it, also not in a

@@ -137,7 +137,7 @@ fn file_name(namespace: &str, name: &str) -> String {
             // Two long names that begin alike still get two files.
             let whole = BuildHasherDefault::<DefaultHasher>::default().hash_one(&encoded);
             encoded.truncate(LONGEST - 17);
-            encoded.push_str(&format!("-{whole:016x}"));
+            return format!("{encoded}-{whole:016x}");
         }
         encoded
     };
