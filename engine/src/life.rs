@@ -32,9 +32,13 @@ impl Object {
         if self.subject.as_ref().is_none_or(|old| old.created != subject.created) {
             self.created = cx.now.tick_of(subject.created);
         }
+        // What a decision does not show, but people see: an edit of anything else is no reason to store.
+        let seen = |of: &Subject| (of.hold.clone(), of.policy.min, of.policy.max);
+        self.renewed |= !kept
+            || self.standing != Standing::Obeyed
+            || self.subject.as_deref().is_some_and(|old| seen(old) != seen(&subject));
         self.subject = Some((*subject).into());
         self.standing = Standing::Obeyed;
-        self.renewed = true;
         self.next_pass = cx.tick();
         if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas).filter(|_| cx.held) {
             self.load(replicas, cx);
@@ -50,6 +54,10 @@ impl Object {
         cx.announce(&self.id, Event::Refused(findings.clone()));
         self.standing = Standing::Refused(findings);
         self.record.dirty = true;
+        if self.subject.is_none() {
+            // Nobody needs its target, which it may not even name.
+            self.refresh = Refresh::Idle;
+        }
     }
 
     /// Answers to calls of the old epoch will be dropped, so nothing may wait for them.
@@ -92,6 +100,13 @@ impl Object {
 
     /// This process acts from now on, with the memory that was stored last.
     pub(crate) fn take_over(&mut self, cx: &mut Context<'_>) {
+        // What was not told by a standby is told now.
+        match (&self.standing, &self.seen) {
+            (Standing::Refused(findings), _) => cx.announce(&self.id, Event::Refused(findings.clone())),
+            (Standing::Quarantined(why), _) => cx.announce(&self.id, Event::Quarantined(why.clone())),
+            (Standing::Obeyed, Some(Err(error))) => cx.announce(&self.id, Event::TargetFailed(error.clone())),
+            (Standing::Obeyed, _) => {}
+        }
         self.next_pass = self.next_pass.min(cx.tick());
         if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas) {
             self.load(replicas, cx);

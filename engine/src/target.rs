@@ -4,7 +4,7 @@ use tidegate_calculator::memory::Memory;
 use tidegate_calculator::time::Span;
 
 use crate::core::Context;
-use crate::object::{Loaded, Object, Refresh, Writing};
+use crate::object::{Loaded, Object, Refresh, Standing, Writing};
 use crate::protocol::{Command, Event, Seen, TargetError};
 
 /// How long a target may take to be read anew.
@@ -129,7 +129,9 @@ impl Object {
     fn lost(&mut self, error: TargetError, cx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.told.target_failed, true) {
             self.record.dirty = true;
-            cx.announce(&self.id, Event::TargetFailed(error.clone()));
+            if self.standing == Standing::Obeyed {
+                cx.announce(&self.id, Event::TargetFailed(error.clone()));
+            }
         }
         if matches!(self.writing, Writing::Conflicted(_) | Writing::Queued(_)) {
             self.writing = Writing::Idle;

@@ -176,6 +176,12 @@ fn what_a_new_text_says_is_stored_though_the_decision_shows_the_same() {
     world.run_to(20_000);
     assert_eq!(world.stored.len(), stores + 1, "{:#?}", &world.stored[stores - 1..]);
     assert_eq!(world.stored[stores].1.bounds, Some((1, 20)));
+    for seconds in 2..100 {
+        let polling_interval = Span::seconds(seconds);
+        world.set(subject(Policy { min: 1, max: 20, polling_interval, ..policy() }), Checkpoint::default());
+    }
+    world.run_to(25_000);
+    assert_eq!(world.stored.len(), stores + 1, "an edit that changes nothing people see is not stored");
     world.feed(Input::Object(Change::Refused(id(), target(), Vec::new(), Checkpoint::default())));
     assert_eq!(world.stored.last().unwrap().1.phase, Phase::Refused(Vec::new()));
     world.set(subject(Policy { min: 1, max: 20, ..policy() }), Checkpoint::default());

@@ -4,10 +4,10 @@ use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::policy::Policy;
 use tidegate_calculator::source::EndpointId;
 use tidegate_calculator::time::Span;
-use tidegate_engine::protocol::{Change, Command, Input, Tenure, Version};
+use tidegate_engine::protocol::{Change, Command, Event, Input, Tenure, Version};
 use tidegate_engine::subject::{ObjectId, TargetRef};
 
-use crate::world::{START, World, policy, readings, subject, target};
+use crate::world::{START, World, id, policy, readings, subject, target};
 
 #[test]
 fn a_standby_watches_and_acts_at_once_when_it_is_its_turn() {
@@ -30,6 +30,18 @@ fn a_standby_stores_and_tells_nothing_about_what_the_other_writes() {
     world.foreign(8);
     world.run_to(60_000);
     assert_eq!((world.stored.len(), world.events.len()), (0, 0));
+}
+
+#[test]
+fn what_a_standby_kept_to_itself_is_told_at_the_takeover() {
+    let mut world = World::empty(0);
+    world.feed(Input::Tenure(Tenure::Standby));
+    world.feed(Input::Object(Change::Refused(id(), target(), Vec::new(), Checkpoint::default())));
+    world.run_to(10_000);
+    assert_eq!((world.events.len(), world.stored.len(), world.refreshed.len()), (0, 0, 0));
+    world.feed(Input::Tenure(Tenure::Held));
+    assert_eq!(world.event_count(|event| matches!(event, Event::Refused(_))), 1);
+    assert_eq!(world.stored.len(), 1);
 }
 
 #[test]
