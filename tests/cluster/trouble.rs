@@ -54,7 +54,7 @@ fn away() {
     });
 }
 
-/// A thousand generations, of which only the last one counts. Nothing moves, and no edit costs more than one write of the record.
+/// A thousand generations, of which only the last one counts. Nothing moves, and what nobody sees is not written.
 fn edits() {
     const LIST: &str = "trouble-edits";
     let redis = Redis::shared();
@@ -78,8 +78,7 @@ fn edits() {
     }
     let unseen = operator.requests(begun).writes().without_lease();
     println!("writes during 900 edits: {:?}; {} MiB", unseen.counts(), operator.memory());
-    assert!(unseen.of("scalerecords/status").count() <= 900, "{:?}", unseen.counts());
-    assert!(unseen.count() < 950, "{:?}", unseen.counts());
+    assert!(unseen.count() < 50, "an edit that changes nothing people see is not stored: {:?}", unseen.counts());
 
     // The bounds stand in the record.
     let begun = audit.now();
