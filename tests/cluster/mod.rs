@@ -7,12 +7,15 @@ mod audit;
 mod burst;
 mod control_plane;
 mod crash;
+mod foreign;
 mod handover;
+mod image;
 mod node;
 mod objects;
 mod operator;
 mod quiet;
 mod refusals;
+mod secrets;
 mod self_test;
 mod space;
 mod trouble;
@@ -36,6 +39,9 @@ const REQUEST: Duration = Duration::from_mins(1);
 pub(crate) fn all() -> Vec<Trial> {
     [
         trouble::trials(),
+        foreign::trials(),
+        secrets::trials(),
+        image::trials(),
         quiet::trials(),
         crash::trials(),
         burst::trials(),

@@ -1,7 +1,8 @@
 //! The real `tidegate run`, as a ServiceAccount with exactly the printed roles.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use rustix::process::Signal;
@@ -74,9 +75,24 @@ impl Account {
 
     /// Starts an operator.
     pub(crate) fn start(&self) -> Operator {
+        self.start_with(&[])
+    }
+
+    /// Starts an operator with further arguments.
+    pub(crate) fn start_with(&self, arguments: &[&str]) -> Operator {
+        self.start_as(command(&["run"]), arguments)
+    }
+
+    /// The kubeconfig of the credential.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Starts an operator by a command that already says `run`, in whatever surroundings.
+    pub(crate) fn start_as(&self, mut command: Command, arguments: &[&str]) -> Operator {
         let starts = fs::read_dir(self.plane.folder()).unwrap().count();
         let log = self.plane.folder().join(format!("operator-{}-{starts}.log", self.own));
-        let mut command = command(&["run", "--metrics-bind-address", "127.0.0.1:0"]);
+        command.args(["--metrics-bind-address", "127.0.0.1:0"]).args(arguments);
         command.args(["--health-probe-bind-address", "127.0.0.1:0", "--api-bind-address", "127.0.0.1:0"]);
         command.arg("--kubeconfig").arg(&self.kubeconfig);
         command.env("WATCH_NAMESPACE", &self.watched).env("POD_NAMESPACE", &self.own).env_remove("POD_NAME");
@@ -94,6 +110,11 @@ impl Operator {
     /// What it has asked the API server since a moment, and other operators with the same credential.
     pub(crate) fn requests(&self, since: Moment) -> Requests {
         self.plane.audit().since(since, &self.credential)
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Resident memory in MiB.
