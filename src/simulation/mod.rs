@@ -4,19 +4,19 @@
 //! simulated store; [`Faults`] lose, delay, double and refuse answers and end the process at any step, all from one seed.
 //!
 //! ```no_run
-//! # fn subject() -> tidegate_engine::subject::Subject { unimplemented!() }
+//! # fn example(subject: tidegate_engine::subject::Subject) -> Result<(), Box<dyn std::error::Error>> {
 //! use tidegate::simulation::{Faults, Simulation, Trace};
 //! use tidegate_calculator::time::{Span, Tick};
 //!
 //! let trace = Trace::from_csv("0,jobs,0\n60,jobs,790\n")?;
-//! let subject = subject();
 //! let mut simulation = Simulation::new("2026-11-25T12:00:00Z".parse()?, trace, Faults::default());
 //! simulation.deploy(subject.target.clone(), 0, Span::seconds(5));
 //! simulation.set(subject);
 //! for change in &simulation.run(Tick(24 * 3_600_000))?.changes {
 //!     println!("{} ms: {} -> {}", change.at.0, change.from, change.to);
 //! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok(())
+//! # }
 //! ```
 
 mod deployment;
