@@ -35,7 +35,8 @@ impl KeysOf {
     }
 }
 
-/// What is known of the place that an object lives in. An answer must be cheap: it comes from memory.
+/// What is known of the place that an object lives in. An answer must be cheap: it comes from memory. What is not answered cannot be
+/// seen, and so is no finding.
 pub trait Surroundings {
     /// Where was looked, as the end of "is not ...": `in these files`.
     fn place(&self) -> &'static str;
@@ -46,17 +47,25 @@ pub trait Surroundings {
     }
 
     /// Whether the target is there.
-    fn target(&self, target: &TargetRef) -> Sight<()>;
+    fn target(&self, _target: &TargetRef) -> Sight<()> {
+        Sight::Unseen
+    }
 
     /// The names of the environment variables of the target's container (the first if none is named).
     /// [`Sight::Absent`] means that the target has no such container.
-    fn environment(&self, target: &TargetRef, container: Option<&str>) -> Sight<BTreeSet<String>>;
+    fn environment(&self, _target: &TargetRef, _container: Option<&str>) -> Sight<BTreeSet<String>> {
+        Sight::Unseen
+    }
 
     /// The `spec` of a `TriggerAuthentication` of this namespace, or of a `ClusterTriggerAuthentication`.
-    fn authentication(&self, namespace: &str, reference: &AuthenticationRef) -> Sight<Value>;
+    fn authentication(&self, _namespace: &str, _reference: &AuthenticationRef) -> Sight<Value> {
+        Sight::Unseen
+    }
 
     /// The keys of a Secret or a `ConfigMap`. Without a namespace it is the one where cluster-wide objects keep theirs.
-    fn keys(&self, of: KeysOf, namespace: Option<&str>, name: &str) -> Sight<BTreeSet<String>>;
+    fn keys(&self, _of: KeysOf, _namespace: Option<&str>, _name: &str) -> Sight<BTreeSet<String>> {
+        Sight::Unseen
+    }
 }
 
 /// The surroundings of somebody who sees only the object itself.
@@ -66,21 +75,5 @@ pub struct Nothing;
 impl Surroundings for Nothing {
     fn place(&self) -> &'static str {
         "visible"
-    }
-
-    fn target(&self, _target: &TargetRef) -> Sight<()> {
-        Sight::Unseen
-    }
-
-    fn environment(&self, _target: &TargetRef, _container: Option<&str>) -> Sight<BTreeSet<String>> {
-        Sight::Unseen
-    }
-
-    fn authentication(&self, _namespace: &str, _reference: &AuthenticationRef) -> Sight<Value> {
-        Sight::Unseen
-    }
-
-    fn keys(&self, _of: KeysOf, _namespace: Option<&str>, _name: &str) -> Sight<BTreeSet<String>> {
-        Sight::Unseen
     }
 }

@@ -142,7 +142,11 @@ struct Running {
 }
 
 fn start(fake: &Arc<Fake>, identity: &str) -> Running {
-    let elector = Elector::new(fake.client(), "own", identity, TIMES);
+    start_with(fake, identity, TIMES)
+}
+
+fn start_with(fake: &Arc<Fake>, identity: &str, times: Times) -> Running {
+    let elector = Elector::new(fake.client(), "own", identity, times);
     let (vacate, vacated) = oneshot::channel::<()>();
     let (tenure, term) = (elector.tenure(), elector.term());
     let task = tokio::spawn(elector.run(async { vacated.await.unwrap_or_default() }));
@@ -154,6 +158,22 @@ impl Running {
         let held = self.tenure.wait_for(|tenure| *tenure == Tenure::Held);
         timeout(Duration::from_secs(10), held).await.expect("must hold the lease").unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_lease_that_is_given_back_is_taken_long_before_its_time() {
+    // The lease lasts an hour: whoever gets it within the 10 s that are waited here was told.
+    let times = Times { duration: Duration::from_hours(1), deadline: Duration::from_mins(30), ..TIMES };
+    let fake = Fake::new();
+    let mut first = start_with(&fake, "a", times);
+    first.held().await;
+    let mut second = start_with(&fake, "b", times);
+    // It follows once it has seen who holds the Lease.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(*second.tenure.borrow(), Tenure::Standby);
+    first.vacate.send(()).unwrap();
+    second.held().await;
+    assert_eq!(fake.holder(), "b");
 }
 
 #[tokio::test]
@@ -170,9 +190,7 @@ async fn a_lease_is_created_renewed_and_handed_over_at_once() {
     assert!(fake.writes.load(SeqCst) >= 5);
 
     first.vacate.send(()).unwrap();
-    let asked = Instant::now();
     second.held().await;
-    assert!(asked.elapsed() < Duration::from_millis(900), "it heard of it and did not wait for the time to run out");
     assert_eq!(first.task.await.unwrap(), Ok(()));
     assert_eq!(fake.holder(), "b");
     assert!(first.term.left().is_zero());

@@ -1,17 +1,17 @@
 //! Judges the text of one ScaledObject of the cluster, and notes what those who write it want to know. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegate_calculator::policy;
 use tidegate_crds::{KEDA_GROUP, VERSION};
-use tidegate_engine::subject::{AuthenticationRef, Finding, ObjectId, Severity, Subject, TargetRef};
+use tidegate_engine::subject::{Finding, ObjectId, Severity, Subject, TargetRef};
 use tidegate_scalers::Known;
 
 use super::views::{self, Loose};
 use crate::kubernetes::known::{ObjectFacts, RecordFacts, StatusView};
-use crate::validation::{self, KeysOf, Sight, Surroundings};
+use crate::validation::{self, Surroundings};
 
 /// The groups of annotations that are kept.
 const GROUPS: [&str; 3] = ["autoscaling.keda.sh/", "scaledobject.keda.sh/", "tidegate.dev/"];
@@ -149,21 +149,5 @@ impl Surroundings for Cluster {
 
     fn restores(&self) -> bool {
         true
-    }
-
-    fn target(&self, _target: &TargetRef) -> Sight<()> {
-        Sight::Unseen
-    }
-
-    fn environment(&self, _target: &TargetRef, _container: Option<&str>) -> Sight<BTreeSet<String>> {
-        Sight::Unseen
-    }
-
-    fn authentication(&self, _namespace: &str, _reference: &AuthenticationRef) -> Sight<Value> {
-        Sight::Unseen
-    }
-
-    fn keys(&self, _of: KeysOf, _namespace: Option<&str>, _name: &str) -> Sight<BTreeSet<String>> {
-        Sight::Unseen
     }
 }
