@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tidegate_calculator::source::{
-    ConfigError, Deadline, EndpointId, Parameters, ReadError, Readings, TriggerSpec, Wake,
+    ConfigError, Deadline, EndpointId, Occasion, Parameters, ReadError, Readings, TriggerSpec, Wake,
 };
 use tidegate_engine::ports::Sources;
 use tidegate_scalers::{Endpoints, Scaler, Watch};
@@ -33,8 +33,8 @@ impl Sources for TriggerSources {
         source.endpoint()
     }
 
-    async fn read(&self, source: &Self::Source, deadline: Deadline) -> Result<Readings, ReadError> {
-        source.read(deadline).await
+    async fn read(&self, source: &Self::Source, occasion: Occasion, deadline: Deadline) -> Result<Readings, ReadError> {
+        source.read(occasion, deadline).await
     }
 
     fn watch(&self, source: &Self::Source, wake: Wake) -> Option<Self::Watch> {

@@ -10,6 +10,15 @@ use std::time::Duration;
 /// How long a read may take; the caller gives up after it, and so must the scaler.
 pub type Deadline = Duration;
 
+/// Why a trigger is read; what a source remembers from one poll to the next advances with polls only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Occasion {
+    /// A scheduled read, at most one every `pollingInterval`.
+    Poll,
+    /// Any other read: after a push, a change of the object or its target, between two polls of an active object.
+    Check,
+}
+
 /// Called by a subscription when its source may have changed: a hint to read, without a value.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
@@ -36,6 +45,8 @@ pub enum MetricType {
 /// One entry of `spec.triggers`, as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct TriggerSpec {
+    /// The object that the trigger belongs to, `namespace/name`: whose memory a source may keep over a rebuild.
+    pub owner: Arc<str>,
     /// The trigger type, which names the scaler: `redis`, `kafka`, ...
     pub kind: String,
     /// Position in `spec.triggers`, from 0. Part of the metric name (`s0-...`).

@@ -252,9 +252,9 @@ where
                 let (resolver, sources) = (ports.resolver.clone(), ports.sources.clone());
                 self.running.spawn(calls::open(resolver, sources, call, subject, trigger));
             }
-            Command::Read(call, trigger, deadline) => {
+            Command::Read(call, trigger, occasion, deadline) => {
                 let source = self.opened.get(&(call.ticket.slot, trigger)).map(|opened| opened.source.clone());
-                self.running.spawn(calls::read(ports.sources.clone(), source, call, deadline));
+                self.running.spawn(calls::read(ports.sources.clone(), source, call, occasion, deadline));
             }
             Command::Refresh(call, target) => {
                 self.running.spawn(calls::refresh(ports.target.clone(), call, target));

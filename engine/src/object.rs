@@ -76,6 +76,8 @@ pub(crate) struct Trigger {
     /// When the read that was answered last, well or not, was begun.
     pub(crate) answered: Option<Tick>,
     pub(crate) flight: Option<Flight>,
+    /// When the pass was due in which it was polled last.
+    pub(crate) polled: Option<Tick>,
     /// Read once more as soon as the present read has ended.
     pub(crate) again: bool,
     /// Its parameters have changed since the present read, or the building of its source, was begun.
@@ -281,7 +283,16 @@ impl Refresh {
 impl Trigger {
     /// A trigger that was never read.
     pub(crate) fn new() -> Self {
-        Self { open: false, endpoint: None, answered: None, flight: None, again: false, outdated: false, errors: 0 }
+        Self {
+            open: false,
+            endpoint: None,
+            answered: None,
+            flight: None,
+            polled: None,
+            again: false,
+            outdated: false,
+            errors: 0,
+        }
     }
 
     fn expires(&self) -> Option<Tick> {

@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use tidegate_calculator::source::{
-    ConfigError, Deadline, EndpointId, Parameters, ReadError, Readings, TriggerSpec, Wake,
+    ConfigError, Deadline, EndpointId, Occasion, Parameters, ReadError, Readings, TriggerSpec, Wake,
 };
 use tidegate_calculator::time::{Now, Tick};
 
@@ -31,7 +31,7 @@ pub trait Sources: Send + Sync + 'static {
     /// The endpoint that a trigger reads from: triggers of one endpoint are read together.
     fn endpoint(&self, source: &Self::Source) -> Option<EndpointId>;
     /// Reads a trigger.
-    async fn read(&self, source: &Self::Source, deadline: Deadline) -> Result<Readings, ReadError>;
+    async fn read(&self, source: &Self::Source, occasion: Occasion, deadline: Deadline) -> Result<Readings, ReadError>;
     /// Subscribes to a trigger's changes, if it was declared to push.
     fn watch(&self, source: &Self::Source, wake: Wake) -> Option<Self::Watch>;
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tidegate_calculator::decision::{Health, Limit};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::TargetState;
-use tidegate_calculator::source::{EndpointId, ReadError, Readings};
+use tidegate_calculator::source::{EndpointId, Occasion, ReadError, Readings};
 use tidegate_calculator::time::Span;
 
 use crate::snapshot::{Phase, Snapshot};
@@ -98,7 +98,7 @@ pub enum Command {
     /// Resolve a trigger's parameters and build its source; it takes the place of an older one of the same trigger.
     Open(Call, Arc<Subject>, u8),
     /// Read a trigger's source within this time.
-    Read(Call, u8, Span),
+    Read(Call, u8, Occasion, Span),
     /// Read a target anew.
     Refresh(Call, TargetRef),
     /// Set a target's replicas if it still has this version.

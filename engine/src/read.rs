@@ -1,7 +1,7 @@
 //! Reading an object's triggers: opening their sources, waiting for room, and taking answers that are still awaited.
 
 use tidegate_calculator::observation::Evidence;
-use tidegate_calculator::source::{EndpointId, ReadError, ReadErrorKind, Readings};
+use tidegate_calculator::source::{EndpointId, Occasion, ReadError, ReadErrorKind, Readings};
 use tidegate_calculator::time::{Span, Tick};
 
 use crate::core::Context;
@@ -46,6 +46,7 @@ impl Object {
 
     fn run_read(&mut self, index: usize, lane: Option<EndpointId>, cx: &mut Context<'_>) {
         let call = self.call();
+        let due = self.pass.as_ref().map(|pass| pass.due);
         let (Some(trigger), Some(subject)) = (self.triggers.get_mut(index), &self.subject) else {
             return;
         };
@@ -56,7 +57,8 @@ impl Object {
         cx.out.push(if opening {
             Command::Open(call, subject.clone(), position(index))
         } else {
-            Command::Read(call, position(index), READ_DEADLINE)
+            let occasion = trigger.occasion(due, subject.policy.polling_interval);
+            Command::Read(call, position(index), occasion, READ_DEADLINE)
         });
     }
 
@@ -162,6 +164,19 @@ impl Object {
                 cx.leave_read(lane);
             }
             trigger.again = false;
+        }
+    }
+}
+
+impl Trigger {
+    /// A read of a pass that is due one period or more after the last poll is the next poll.
+    fn occasion(&mut self, due: Option<Tick>, period: Span) -> Occasion {
+        match due {
+            Some(due) if self.polled.is_none_or(|last| due >= last + period) => {
+                self.polled = Some(due);
+                Occasion::Poll
+            }
+            _ => Occasion::Check,
         }
     }
 }

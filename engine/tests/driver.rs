@@ -11,8 +11,8 @@ use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::{Evidence, TargetState};
 use tidegate_calculator::policy::Policy;
 use tidegate_calculator::source::{
-    ConfigError, Deadline, EndpointId, Measured, MetricSpec, MetricType, Milli, Parameters, ReadError, ReadErrorKind,
-    Reading, Readings, TriggerSpec, Wake,
+    ConfigError, Deadline, EndpointId, Measured, MetricSpec, MetricType, Milli, Occasion, Parameters, ReadError,
+    ReadErrorKind, Reading, Readings, TriggerSpec, Wake,
 };
 use tidegate_calculator::time::{Now, Span, Tick};
 use tidegate_engine::driver::{Handle, World, start};
@@ -77,7 +77,7 @@ impl Sources for Shared {
         Some(EndpointId(1))
     }
 
-    async fn read(&self, source: &String, _: Deadline) -> Result<Readings, ReadError> {
+    async fn read(&self, source: &String, _: Occasion, _: Deadline) -> Result<Readings, ReadError> {
         let total = self.with(|memory| memory.backlog.get(source).copied()).expect("a source with a defect");
         if total < 0 {
             std::future::pending::<()>().await;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use tidegate_calculator::source::{Deadline, EndpointId, ReadError, Readings, Wake};
+use tidegate_calculator::source::{Deadline, EndpointId, Occasion, ReadError, Readings, Wake};
 
 /// One built trigger. Building it opens no connection; the first read does.
 #[async_trait]
@@ -13,8 +13,9 @@ pub trait Scaler: Send + Sync {
 
     /// Reads all metrics of the trigger, in the order of its declaration; never an empty list.
     ///
+    /// Reading on the occasion of a poll may advance what the trigger remembers between polls; any other must not.
     /// The caller may drop the future at any time. An answer that the source did not give is an error, never a zero.
-    async fn read(&self, deadline: Deadline) -> Result<Readings, ReadError>;
+    async fn read(&self, occasion: Occasion, deadline: Deadline) -> Result<Readings, ReadError>;
 
     /// Subscribes to changes of the source, if this trigger was declared to do so.
     ///

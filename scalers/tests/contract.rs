@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tidegate_calculator::source::{Parameters, ReadError, ReadErrorKind, Secret, TriggerSpec};
+use tidegate_calculator::source::{Occasion, Parameters, ReadError, ReadErrorKind, Secret, TriggerSpec};
 use tidegate_scalers::{Endpoints, Known, Scaler, check, open, trigger_types};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -60,7 +60,7 @@ impl Row {
 
     async fn outcome(&self, answer: &'static str) -> Result<(i64, bool), ReadError> {
         let scaler = self.open(&source(Some(answer)).await);
-        let readings = scaler.read(DEADLINE).await?;
+        let readings = scaler.read(Occasion::Poll, DEADLINE).await?;
         let (metric, reading) = readings.first().expect("readings are never empty");
         assert!(metric.name.starts_with("s0-"), "{}", metric.name);
         Ok((reading.value.total().0, reading.active))
@@ -146,7 +146,7 @@ async fn a_source_that_says_nothing_is_a_timeout_within_the_deadline() {
     for row in ROWS {
         let scaler = row.open(&source(None).await);
         let begun = Instant::now();
-        let error = scaler.read(Duration::from_millis(200)).await.unwrap_err();
+        let error = scaler.read(Occasion::Poll, Duration::from_millis(200)).await.unwrap_err();
         assert_eq!(error.kind, ReadErrorKind::Timeout, "{}: {error}", row.name);
         assert!(begun.elapsed() < DEADLINE / 2);
     }
@@ -156,7 +156,7 @@ async fn a_source_that_says_nothing_is_a_timeout_within_the_deadline() {
 async fn a_refused_connection_is_unavailable() {
     for row in ROWS {
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = row.open(&closed.to_string()).read(DEADLINE).await.unwrap_err();
+        let error = row.open(&closed.to_string()).read(Occasion::Poll, DEADLINE).await.unwrap_err();
         assert_eq!(error.kind, ReadErrorKind::Unavailable, "{}: {error}", row.name);
     }
 }
@@ -182,9 +182,9 @@ async fn a_read_may_be_dropped_at_any_time() {
     for row in ROWS {
         let scaler = row.open(&source(Some(row.zero)).await);
         for micros in [0, 1, 100, 1000, 3000, 10_000] {
-            let _ = timeout(Duration::from_micros(micros), scaler.read(DEADLINE)).await;
+            let _ = timeout(Duration::from_micros(micros), scaler.read(Occasion::Poll, DEADLINE)).await;
         }
-        assert!(scaler.read(DEADLINE).await.is_ok(), "{}", row.name);
+        assert!(scaler.read(Occasion::Poll, DEADLINE).await.is_ok(), "{}", row.name);
     }
 }
 

@@ -167,7 +167,7 @@ async fn a_server_that_is_dropped_closes_its_connections() {
 mod trigger {
     use std::collections::BTreeMap;
 
-    use tidegate_calculator::source::{Milli, Parameters, TriggerSpec};
+    use tidegate_calculator::source::{Milli, Occasion, Parameters, TriggerSpec};
     use tidegate_scalers::{Endpoints, Scaler};
 
     use super::*;
@@ -183,7 +183,7 @@ mod trigger {
     }
 
     async fn length(trigger: &dyn Scaler) -> Milli {
-        trigger.read(PATIENCE).await.unwrap()[0].1.value.total()
+        trigger.read(Occasion::Poll, PATIENCE).await.unwrap()[0].1.value.total()
     }
 
     #[tokio::test]

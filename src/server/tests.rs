@@ -153,7 +153,7 @@ mod world {
     use tidegate_calculator::memory::checkpoint::Checkpoint;
     use tidegate_calculator::observation::TargetState;
     use tidegate_calculator::source::{
-        ConfigError, Deadline, EndpointId, Milli, Parameters, ReadError, Readings, TriggerSpec, Wake,
+        ConfigError, Deadline, EndpointId, Milli, Occasion, Parameters, ReadError, Readings, TriggerSpec, Wake,
     };
     use tidegate_calculator::time::{Now, Tick};
     use tidegate_engine::driver::World;
@@ -204,7 +204,7 @@ mod world {
             None
         }
 
-        async fn read(&self, source: &Scripted, _: Deadline) -> Result<Readings, ReadError> {
+        async fn read(&self, source: &Scripted, _: Occasion, _: Deadline) -> Result<Readings, ReadError> {
             source.answer(Said::Number(Milli::units(790)))
         }
 

@@ -31,7 +31,7 @@ impl Simulation {
     pub(super) fn perform(&mut self, command: Command) {
         match command {
             Command::Open(call, subject, trigger) => self.open(call, &subject, trigger),
-            Command::Read(call, trigger, _) => self.read(call, trigger),
+            Command::Read(call, trigger, ..) => self.read(call, trigger),
             Command::Refresh(call, target) => {
                 let seen = self.seen(&target);
                 let late = TargetError::Unavailable("no answer in time".to_owned());

@@ -1,5 +1,7 @@
 //! From the text of a `ScaledObject` to what the engine obeys.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_calculator::behavior::Behavior;
@@ -49,7 +51,13 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
     if let Some(target) = &target {
         target::look(target, container, known, &mut findings);
     }
-    let triggers = triggers::read(spec, target.as_ref(), container, known, &mut findings);
+    let mut triggers = triggers::read(spec, target.as_ref(), container, known, &mut findings);
+    if let Some(id) = &id {
+        let owner: Arc<str> = id.to_string().into();
+        for trigger in &mut triggers {
+            trigger.spec.owner = Arc::clone(&owner);
+        }
+    }
 
     let created = metadata::created(value, created);
     let subject = match (&id, &target) {

@@ -1,6 +1,7 @@
 //! The triggers of an object: its list, and what each scaler says of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tidegate_calculator::policy::TriggerPolicy;
@@ -103,6 +104,7 @@ fn read_spec(fields: &Map<String, Value>, index: u8, here: &str, findings: &mut 
     let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let metadata = fields.get("metadata").and_then(Value::as_object);
     TriggerSpec {
+        owner: Arc::default(),
         kind: text("type").unwrap_or_default().to_owned(),
         index,
         name: text("name").map(str::to_owned),

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use tidegate_calculator::source::{ReadError, ReadErrorKind};
+use tidegate_calculator::source::{Occasion, ReadError, ReadErrorKind};
 use tidegate_calculator::time::Span;
 
 use crate::defect;
@@ -75,10 +75,11 @@ pub(super) async fn read<S: Sources>(
     sources: Arc<S>,
     source: Option<Arc<S::Source>>,
     call: Call,
+    occasion: Occasion,
     deadline: Span,
 ) -> Done<S::Source> {
     let result = match source {
-        Some(source) => guarded(deadline, sources.read(&source, deadline.duration())).await,
+        Some(source) => guarded(deadline, sources.read(&source, occasion, deadline.duration())).await,
         None => Ok(Err(ReadError::query(ReadErrorKind::Unavailable, "the source is not open"))),
     };
     Done::Answer(Input::Read(call, result.unwrap_or_else(|failure| Err(failure.read_error()))))

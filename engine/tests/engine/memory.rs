@@ -106,7 +106,7 @@ fn a_jump_of_the_wall_clock_does_not_end_the_initial_cooldown() {
             world.engine.handle(now, input, &mut out);
             for command in out.drain(..) {
                 match command {
-                    Command::Read(call, index, _) => inputs.push(Input::Read(call, Ok(readings(index, 0)))),
+                    Command::Read(call, index, ..) => inputs.push(Input::Read(call, Ok(readings(index, 0)))),
                     Command::Apply(_, _, replicas, _) => panic!("scaled to {replicas} because of the clock"),
                     _ => {}
                 }

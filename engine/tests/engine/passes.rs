@@ -44,6 +44,24 @@ fn every_read_waits_for_its_interval_and_none_is_skipped() {
 }
 
 #[test]
+fn only_scheduled_reads_a_polling_interval_apart_are_polls() {
+    let mut world = World::new(3, Policy { min: 1, polling_interval: Span::seconds(60), ..policy() });
+    world.backlog.insert(0, Ok(15));
+    for minute in 1..=5 {
+        world.run_to(minute * 60_000);
+        // Neither a push nor a pass that a change of the object brings is a poll.
+        let ticket = world.reads[0].1.ticket;
+        world.feed(Input::Woken(ticket, 0));
+    }
+    let polls: Vec<i64> = world.polls.iter().map(|(at, _)| *at).collect();
+    assert!(world.reads.len() >= 25, "every 15 s, and once a push: {:?}", world.reads);
+    assert!((5..=6).contains(&polls.len()), "{polls:?}");
+    // The first pass is at once; from the second poll on the grid says when.
+    assert!(polls.windows(2).all(|pair| pair[1] - pair[0] >= 60_000), "{polls:?}");
+    assert!(polls.windows(2).skip(1).all(|pair| pair[1] - pair[0] == 60_000), "{polls:?}");
+}
+
+#[test]
 fn a_steady_object_stores_nothing_and_writes_nothing() {
     let mut world = World::new(3, policy());
     world.backlog.insert(0, Ok(15));

@@ -81,7 +81,7 @@ fn a_write_that_waits_for_room_is_not_sent_after_the_tenure() {
             for command in out.drain(..) {
                 match command {
                     Command::Open(call, ..) => inputs.push(Input::Opened(call, Ok(Some(EndpointId(1))))),
-                    Command::Read(call, index, _) => inputs.push(Input::Read(call, Ok(readings(index, 40)))),
+                    Command::Read(call, index, ..) => inputs.push(Input::Read(call, Ok(readings(index, 40)))),
                     Command::Apply(call, ..) => calls.push(call),
                     _ => {}
                 }

@@ -7,7 +7,8 @@ use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::TargetState;
 use tidegate_calculator::policy::{Policy, TriggerPolicy};
 use tidegate_calculator::source::{
-    EndpointId, Measured, MetricSpec, MetricType, Milli, ReadError, ReadErrorKind, Reading, Readings, TriggerSpec,
+    EndpointId, Measured, MetricSpec, MetricType, Milli, Occasion, ReadError, ReadErrorKind, Reading, Readings,
+    TriggerSpec,
 };
 use tidegate_calculator::time::{Now, Span, Tick};
 use tidegate_engine::core::Engine;
@@ -38,6 +39,8 @@ pub(crate) struct World {
     pub(crate) stored: Vec<(i64, Entry)>,
     pub(crate) events: Vec<(i64, Event)>,
     pub(crate) reads: Vec<(i64, Call, u8)>,
+    /// Those reads that are polls.
+    pub(crate) polls: Vec<(i64, u8)>,
     pub(crate) opened: Vec<(i64, Call, u8)>,
     pub(crate) refreshed: Vec<i64>,
     pub(crate) snapshots: Vec<Snapshot>,
@@ -133,6 +136,7 @@ impl World {
             stored: Vec::new(),
             events: Vec::new(),
             reads: Vec::new(),
+            polls: Vec::new(),
             opened: Vec::new(),
             refreshed: Vec::new(),
             snapshots: Vec::new(),
@@ -192,8 +196,11 @@ impl World {
                 self.opened.push((at, call, trigger));
                 self.feed(Input::Opened(call, Ok(Some(EndpointId(1)))));
             }
-            Command::Read(call, trigger, _) => {
+            Command::Read(call, trigger, occasion, _) => {
                 self.reads.push((at, call, trigger));
+                if occasion == Occasion::Poll {
+                    self.polls.push((at, trigger));
+                }
                 if let Some(answer) = self.backlog.get(&trigger).copied() {
                     let result = answer.map(|total| readings(trigger, total));
                     self.feed(Input::Read(call, result.map_err(|kind| ReadError::endpoint(kind, "refused"))));

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidegate_calculator::source::{
-    ConfigError, Deadline, EndpointId, Measured, MetricSpec, Milli, ReadError, Reading, Readings, TriggerSpec, Wake,
+    ConfigError, Deadline, EndpointId, Measured, MetricSpec, Milli, Occasion, ReadError, Reading, Readings,
+    TriggerSpec, Wake,
 };
 
 use crate::endpoint::{Endpoint, Endpoints, Feed, identify};
@@ -85,7 +86,7 @@ impl Scaler for RedisScaler {
         Some(self.id)
     }
 
-    async fn read(&self, deadline: Deadline) -> Result<Readings, ReadError> {
+    async fn read(&self, _: Occasion, deadline: Deadline) -> Result<Readings, ReadError> {
         let length = self.endpoint.ask(self.key.clone(), deadline).await?;
         let value = Measured::Total(vec![Milli::units(length)]);
         Ok(vec![(self.metric.clone(), Reading { value, active: length > self.activation })])

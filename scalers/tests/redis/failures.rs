@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_calculator::source::{ErrorScope, ReadError, ReadErrorKind};
+use tidegate_calculator::source::{ErrorScope, Occasion, ReadError, ReadErrorKind};
 use tidegate_scalers::Endpoints;
 use tokio::time::Instant;
 
@@ -90,12 +90,12 @@ async fn a_server_that_hangs_is_a_timeout_disturbs_no_other_and_recovers() {
     assert!(length(&*scaler).await.is_ok());
     server.hang();
     let begun = Instant::now();
-    let error = scaler.read(Duration::from_millis(300)).await.unwrap_err();
+    let error = scaler.read(Occasion::Poll, Duration::from_millis(300)).await.unwrap_err();
     assert_eq!((error.kind, error.scope), (ReadErrorKind::Timeout, ENDPOINT));
     assert!(begun.elapsed() < PATIENCE / 3, "the deadline holds");
     assert!(length(&*neighbour).await.is_ok());
     server.go_on();
-    eventually("the server is read again", async || scaler.read(DEADLINE).await.is_ok()).await;
+    eventually("the server is read again", async || scaler.read(Occasion::Poll, DEADLINE).await.is_ok()).await;
 }
 
 #[tokio::test]

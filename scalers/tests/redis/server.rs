@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tidegate_calculator::source::{Deadline, Parameters, ReadError, Reading, Secret, TriggerSpec};
+use tidegate_calculator::source::{Deadline, Occasion, Parameters, ReadError, Reading, Secret, TriggerSpec};
 use tidegate_scalers::{Endpoints, Scaler, open};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -147,7 +147,7 @@ impl Trigger {
 
 /// The length that a trigger reads, and whether it is active.
 pub(crate) async fn length(scaler: &dyn Scaler) -> Result<(i64, bool), ReadError> {
-    let readings = scaler.read(DEADLINE).await?;
+    let readings = scaler.read(Occasion::Poll, DEADLINE).await?;
     let [(_, Reading { value, active })] = readings.as_slice() else { panic!("one metric: {readings:?}") };
     Ok((value.total().0 / 1000, *active))
 }

@@ -1,7 +1,7 @@
 //! What is read: lengths of every type, databases, users, batches.
 
 use futures::future::join_all;
-use tidegate_calculator::source::{ErrorScope, ReadErrorKind};
+use tidegate_calculator::source::{ErrorScope, Occasion, ReadErrorKind};
 use tidegate_scalers::Endpoints;
 
 use crate::server::{DEADLINE, Server, length};
@@ -51,7 +51,7 @@ async fn activity_is_strictly_above_the_threshold() {
         server.run::<()>("RPUSH jobs x").await;
         assert_eq!(length(&*scaler).await, Ok(expected));
     }
-    let (metric, _) = scaler.read(DEADLINE).await.unwrap().remove(0);
+    let (metric, _) = scaler.read(Occasion::Poll, DEADLINE).await.unwrap().remove(0);
     assert_eq!((metric.name.as_str(), metric.target.to_string().as_str()), ("s0-redis-jobs", "5"));
 }
 
