@@ -72,29 +72,50 @@ pub struct GivenRules {
 }
 
 impl Behavior {
-    /// Fills both directions field by field (hpa-algorithm §1): up has window 0 and the larger of 4 pods and 100 % per 15 s, down has
-    /// the process's downscale window and 100 % per 15 s.
+    /// Fills both directions field by field (hpa-algorithm §1), as the API server does; the window of a lowering that nobody gave is
+    /// the process's.
     pub fn filled(up: GivenRules, down: GivenRules, settings: &Settings) -> Self {
-        let period = Span::seconds(15);
-        let pods = RatePolicy { unit: Unit::Pods, value: 4, period };
-        let percent = RatePolicy { unit: Unit::Percent, value: 100, period };
-        Self {
-            up: Rules::filled(up, Span::ZERO, vec![pods, percent]),
-            down: Rules::filled(down, settings.downscale_window, vec![percent]),
+        Self::complete(up, down, settings.downscale_window)
+    }
+
+    /// As [`Behavior::filled`], with the process's downscale window.
+    pub fn complete(up: GivenRules, down: GivenRules, downscale_window: Span) -> Self {
+        Self { up: up.defaults_up().rules(Span::ZERO), down: down.defaults_down().rules(downscale_window) }
+    }
+}
+
+/// The period of the default policies.
+const PERIOD: Span = Span::seconds(15);
+const FOUR_PODS: RatePolicy = RatePolicy { unit: Unit::Pods, value: 4, period: PERIOD };
+const DOUBLE: RatePolicy = RatePolicy { unit: Unit::Percent, value: 100, period: PERIOD };
+
+impl GivenRules {
+    /// With what the API server fills in for `scaleUp`: no window, and the larger of 4 pods and 100 % per 15 s.
+    pub fn defaults_up(self) -> Self {
+        let window = self.window.or(Some(Span::ZERO));
+        Self { window, ..self.defaults(vec![FOUR_PODS, DOUBLE]) }
+    }
+
+    /// With what the API server fills in for `scaleDown`: 100 % per 15 s. An absent window stays absent.
+    pub fn defaults_down(self) -> Self {
+        self.defaults(vec![DOUBLE])
+    }
+
+    fn defaults(self, policies: Vec<RatePolicy>) -> Self {
+        Self { select: self.select.or(Some(Select::default())), policies: self.policies.or(Some(policies)), ..self }
+    }
+
+    fn rules(self, window: Span) -> Rules {
+        Rules {
+            window: self.window.unwrap_or(window),
+            select: self.select.unwrap_or_default(),
+            policies: self.policies.unwrap_or_default(),
+            tolerance: self.tolerance,
         }
     }
 }
 
 impl Rules {
-    fn filled(given: GivenRules, window: Span, policies: Vec<RatePolicy>) -> Self {
-        Self {
-            window: given.window.unwrap_or(window),
-            select: given.select.unwrap_or_default(),
-            policies: given.policies.unwrap_or(policies),
-            tolerance: given.tolerance,
-        }
-    }
-
     /// The longest period of these policies: how long their events matter.
     pub fn longest_period(&self) -> Span {
         self.policies.iter().map(|policy| policy.period).max().unwrap_or(Span::ZERO)
@@ -112,36 +133,44 @@ impl Rules {
 
     /// As [`Rules::up_limit`], with the count at the start of each period given.
     pub(crate) fn up_from(&self, current: u32, start: impl Fn(Span) -> f64) -> (u32, Option<RatePolicy>) {
+        self.highest(start).map_or((current, None), |(limit, policy)| (whole(limit).max(current), Some(policy)))
+    }
+
+    /// As [`Rules::down_limit`], with the count at the start of each period given.
+    pub(crate) fn down_from(&self, current: u32, start: impl Fn(Span) -> f64) -> (u32, Option<RatePolicy>) {
+        self.lowest(start).map_or((current, None), |(limit, policy)| (whole(limit).min(current), Some(policy)))
+    }
+
+    /// The limit upward of the policy that counts, wherever the present count is; none if the direction is disabled.
+    pub(crate) fn highest(&self, start: impl Fn(Span) -> f64) -> Option<(f64, RatePolicy)> {
         let allowed = self.policies.iter().map(|policy| {
             let limit = match policy.unit {
                 Unit::Pods => start(policy.period) + f64::from(policy.value),
                 Unit::Percent => (start(policy.period) * (1.0 + f64::from(policy.value) / 100.0)).ceil(),
             };
-            (whole(limit), *policy)
+            (limit, *policy)
         });
-        let chosen = match self.select {
+        match self.select {
             Select::Disabled => None,
             Select::Max => allowed.reduce(|best, next| if next.0 > best.0 { next } else { best }),
             Select::Min => allowed.reduce(|best, next| if next.0 < best.0 { next } else { best }),
-        };
-        chosen.map_or((current, None), |(limit, policy)| (limit.max(current), Some(policy)))
+        }
     }
 
-    /// As [`Rules::down_limit`], with the count at the start of each period given.
-    pub(crate) fn down_from(&self, current: u32, start: impl Fn(Span) -> f64) -> (u32, Option<RatePolicy>) {
+    /// The limit downward of the policy that counts, wherever the present count is; none if the direction is disabled.
+    pub(crate) fn lowest(&self, start: impl Fn(Span) -> f64) -> Option<(f64, RatePolicy)> {
         let allowed = self.policies.iter().map(|policy| {
             let limit = match policy.unit {
                 Unit::Pods => start(policy.period) - f64::from(policy.value),
                 Unit::Percent => (start(policy.period) * (1.0 - f64::from(policy.value) / 100.0)).trunc(),
             };
-            (whole(limit), *policy)
+            (limit, *policy)
         });
-        let chosen = match self.select {
+        match self.select {
             Select::Disabled => None,
             Select::Max => allowed.reduce(|best, next| if next.0 < best.0 { next } else { best }),
             Select::Min => allowed.reduce(|best, next| if next.0 > best.0 { next } else { best }),
-        };
-        chosen.map_or((current, None), |(limit, policy)| (limit.min(current), Some(policy)))
+        }
     }
 }
 
@@ -170,8 +199,7 @@ mod tests {
     use super::*;
 
     fn given(policies: Vec<RatePolicy>) -> Rules {
-        let given = GivenRules { policies: Some(policies), ..GivenRules::default() };
-        Rules::filled(given, Span::ZERO, Vec::new())
+        GivenRules { policies: Some(policies), ..GivenRules::default() }.rules(Span::ZERO)
     }
 
     fn pods(value: u32, period: i64) -> RatePolicy {

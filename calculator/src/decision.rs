@@ -1,6 +1,7 @@
 //! What was decided, what limited it, when to look again, and every step on the way, as plain data.
 
 use crate::behavior::RatePolicy;
+use crate::memory::failing::Failing;
 use crate::source::{MetricType, Milli, ReadErrorKind};
 use crate::time::{Span, Tick};
 
@@ -72,7 +73,7 @@ pub enum Health {
 }
 
 /// What a pass adds to the memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// The present count, recorded first because the newest recommendation is too old to speak for it.
     pub hold: Option<u32>,
@@ -82,6 +83,8 @@ pub struct Effects {
     pub active_at: Option<Tick>,
     /// Whether the object is active now; none if the pass did not look.
     pub active: Option<bool>,
+    /// The triggers that fail, if an object with a fallback has news of them.
+    pub failing: Option<Failing>,
 }
 
 /// One step of a decision.
@@ -125,6 +128,26 @@ pub enum Step {
         message: String,
         /// Since when.
         since: Tick,
+    },
+    /// A trigger has failed for so long that its fallback stands for it.
+    Substituted {
+        /// Position of the trigger.
+        trigger: u8,
+        /// The count that it stands for.
+        replicas: u32,
+        /// The class of the failure.
+        kind: ReadErrorKind,
+        /// Why.
+        message: String,
+        /// Since when, not counting time in which nobody looked.
+        since: Tick,
+    },
+    /// A trigger that has failed has a fallback, which does not act yet.
+    FallbackWaits {
+        /// Position of the trigger.
+        trigger: u8,
+        /// When it acts if nothing else happens.
+        until: Tick,
     },
     /// The annotation force-activation made the object active.
     Forced,
@@ -219,6 +242,16 @@ pub enum Veto {
     PausedScaleOut,
     /// A policy named in `tidegate.dev/policies` is missing.
     PolicyMissing,
+}
+
+impl Decision {
+    /// The triggers that a fallback stands for (KEDA's condition Fallback: `FallbackExists` if there is any).
+    pub fn fallbacks(&self) -> impl Iterator<Item = u8> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Substituted { trigger, .. } => Some(*trigger),
+            _ => None,
+        })
+    }
 }
 
 impl Limit {

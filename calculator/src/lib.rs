@@ -7,6 +7,7 @@ pub mod behavior;
 pub mod decide;
 pub mod decision;
 pub mod explain;
+pub mod hpa;
 pub mod memory;
 pub mod observation;
 pub mod policy;

@@ -3,6 +3,8 @@
 //! A [`Policy`] is only made by validation, so no later step can refuse it. Durations are [`Span`]s.
 
 use crate::behavior::Behavior;
+use crate::hpa::pods::Youth;
+use crate::source::MetricType;
 use crate::time::Span;
 
 /// What one object asks for, checked and complete.
@@ -24,6 +26,8 @@ pub struct Policy {
     pub triggers: Vec<TriggerPolicy>,
     /// `advanced.horizontalPodAutoscalerConfig.behavior`, with the API's defaults filled in; none means the HPA's legacy limits.
     pub behavior: Option<Behavior>,
+    /// `fallback`: what a failing external trigger stands for after a while.
+    pub fallback: Option<Fallback>,
     /// The annotations `autoscaling.keda.sh/paused` and `.../paused-replicas`.
     pub pause: Pause,
     /// `autoscaling.keda.sh/paused-scale-in`: nothing is lowered by metrics.
@@ -47,6 +51,71 @@ pub struct TriggerPolicy {
     pub name: Option<String>,
     /// `cpu`, `memory` and per-pod metrics: never active, never an error for scaling to zero.
     pub resource_like: bool,
+    /// `metricType`: what a fallback needs to know of a trigger that gives no readings.
+    pub metric_type: MetricType,
+    /// `useCachedMetrics`: it is read no more often than every `pollingInterval`, and its last value stands in between.
+    pub cached: bool,
+}
+
+/// `spec.fallback`, for every external trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// `failureThreshold`: it acts once a trigger has failed more often than this.
+    pub threshold: u32,
+    /// `replicas`.
+    pub replicas: u32,
+    /// `behavior`.
+    pub behavior: FallbackBehavior,
+}
+
+/// Which count a fallback stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FallbackBehavior {
+    /// `static`: `replicas`.
+    #[default]
+    Static,
+    /// `currentReplicas`: what is there.
+    CurrentReplicas,
+    /// `currentReplicasIfHigher`: what is there, but at least `replicas`.
+    CurrentReplicasIfHigher,
+    /// `currentReplicasIfLower`: what is there, but at most `replicas`.
+    CurrentReplicasIfLower,
+}
+
+impl Fallback {
+    /// The count that it stands for with so many replicas.
+    pub fn replicas(&self, current: u32) -> u32 {
+        match self.behavior {
+            FallbackBehavior::Static => self.replicas,
+            FallbackBehavior::CurrentReplicas => current,
+            FallbackBehavior::CurrentReplicasIfHigher => current.max(self.replicas),
+            FallbackBehavior::CurrentReplicasIfLower => current.min(self.replicas),
+        }
+    }
+
+    /// For how long a trigger has failed when this acts. The first failure counts one, and every polling interval one more; more than
+    /// `threshold` are there after `threshold` intervals.
+    pub fn patience(&self, polling_interval: Span) -> Span {
+        Span(polling_interval.0.saturating_mul(i64::from(self.threshold)))
+    }
+}
+
+impl FallbackBehavior {
+    /// The name in the API; `scalingModifiers` is none of these.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::CurrentReplicas => "currentReplicas",
+            Self::CurrentReplicasIfHigher => "currentReplicasIfHigher",
+            Self::CurrentReplicasIfLower => "currentReplicasIfLower",
+        }
+    }
+
+    /// The behavior of this name; an empty one is `static`.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Static, Self::CurrentReplicas, Self::CurrentReplicasIfHigher, Self::CurrentReplicasIfLower];
+        if name.is_empty() { Some(Self::Static) } else { all.into_iter().find(|behavior| behavior.name() == name) }
+    }
 }
 
 /// Whether the whole object is paused.
@@ -80,15 +149,37 @@ pub struct Settings {
     pub tolerance: f64,
     /// `--horizontal-pod-autoscaler-downscale-stabilization`; 300 s.
     pub downscale_window: Span,
+    /// `--horizontal-pod-autoscaler-cpu-initialization-period` (300 s) and `--...-initial-readiness-delay` (30 s).
+    pub youth: Youth,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { sync_period: Span::seconds(15), tolerance: 0.1, downscale_window: Span::seconds(300) }
+        Self {
+            sync_period: Span::seconds(15),
+            tolerance: 0.1,
+            downscale_window: Span::seconds(300),
+            youth: Youth::default(),
+        }
+    }
+}
+
+impl TriggerPolicy {
+    /// An external trigger of this type with KEDA's defaults.
+    pub fn new(kind: &str) -> Self {
+        let (metric_type, kind) = (MetricType::default(), kind.to_owned());
+        Self { kind, name: None, resource_like: false, metric_type, cached: false }
     }
 }
 
 impl Policy {
+    /// How often a trigger is read: every `pollingInterval` at rest, or with `useCachedMetrics`; otherwise every sync period too.
+    pub fn read_every(&self, trigger: usize, resting: bool) -> Span {
+        let cached = self.triggers.get(trigger).is_some_and(|trigger| trigger.cached);
+        let often = self.polling_interval.min(self.settings.sync_period);
+        if resting || cached { self.polling_interval } else { often }
+    }
+
     /// The lowest count outside the zero stage: the minimum, but at least 1 (KEDA gives its HPA `minReplicas` 1).
     pub fn floor(&self) -> u32 {
         self.min.max(1)
@@ -123,8 +214,9 @@ impl Policy {
             polling_interval: Span::seconds(30),
             cooldown: Span::seconds(300),
             initial_cooldown: Span::ZERO,
-            triggers: vec![TriggerPolicy { kind: kind.to_owned(), name: None, resource_like: false }],
+            triggers: vec![TriggerPolicy::new(kind)],
             behavior: None,
+            fallback: None,
             pause: Pause::No,
             paused_scale_in: false,
             paused_scale_out: false,
@@ -145,9 +237,36 @@ mod tests {
         assert_eq!((policy.min, policy.max, policy.idle, policy.floor()), (0, 100, None, 1));
         assert_eq!((policy.polling_interval, policy.cooldown), (Span::seconds(30), Span::seconds(300)));
         assert_eq!((policy.initial_cooldown, policy.pause, policy.consent), (Span::ZERO, Pause::No, Consent::Full));
-        assert_eq!(policy.triggers, [TriggerPolicy { kind: "redis".to_owned(), name: None, resource_like: false }]);
+        assert_eq!(policy.triggers, [TriggerPolicy::new("redis")]);
+        assert!(!policy.triggers[0].resource_like && !policy.triggers[0].cached && policy.fallback.is_none());
         assert!(!policy.paused_scale_in && !policy.paused_scale_out && !policy.force_activation);
         assert_eq!(policy.tolerances(), (0.1, 0.1));
+    }
+
+    #[test]
+    fn a_cached_trigger_is_read_every_polling_interval() {
+        let mut policy = Policy::with_defaults("redis");
+        policy.triggers.push(TriggerPolicy { cached: true, ..TriggerPolicy::new("kafka") });
+        let every = |policy: &Policy| {
+            [(0, false), (0, true), (1, false), (1, true)].map(|(t, r)| policy.read_every(t, r).0 / 1_000)
+        };
+        assert_eq!(every(&policy), [15, 30, 30, 30]);
+        policy.polling_interval = Span::seconds(5);
+        assert_eq!(every(&policy), [5, 5, 5, 5]);
+    }
+
+    #[test]
+    fn fallbacks_are_named_as_in_the_api() {
+        let counts =
+            ["", "static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"].map(|name| {
+                let behavior = FallbackBehavior::named(name).unwrap();
+                let fallback = Fallback { threshold: 3, replicas: 5, behavior };
+                assert!(name.is_empty() || behavior.name() == name);
+                assert_eq!(fallback.patience(Span::seconds(30)), Span::seconds(90));
+                (fallback.replicas(3), fallback.replicas(8))
+            });
+        assert_eq!(counts, [(5, 5), (5, 5), (3, 8), (5, 8), (3, 5)]);
+        assert_eq!(FallbackBehavior::named("scalingModifiers"), None);
     }
 
     #[test]

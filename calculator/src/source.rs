@@ -1,11 +1,14 @@
 //! The words that the readers of demand and the engine share: what a trigger asks for and what a reading says.
 //!
-//! This module depends on `std` and [`crate::time`] alone, so that a scaler needs nothing else of the calculator.
+//! This module depends on `std`, [`crate::time`] and the HPA's form of a pod ([`crate::hpa::pods`]) alone, so that a scaler needs nothing else of the calculator.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::hpa::pods::Pod;
+use crate::hpa::samples::PodValue;
 
 /// How long a read may take; the caller gives up after it, and so must the scaler.
 pub type Deadline = Duration;
@@ -84,6 +87,23 @@ pub struct MetricSpec {
 pub enum Measured {
     /// One total, as the series the source gave, not yet summed.
     Total(Vec<Milli>),
+    /// What each pod of the target shows.
+    PerPod(PodSamples),
+}
+
+/// What the pods of a target show of one metric: for `cpu`, `memory` and metrics of the pods.
+///
+/// Times are ticks counted from the moment of the answer: what was 20 s before it is -20 s.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodSamples {
+    /// The resource; empty for a metric that is none. Only cpu asks whether a pod is old enough and ready.
+    pub resource: String,
+    /// The container that counts for the requests; all of them if none.
+    pub container: Option<String>,
+    /// The pods that the target's selector matches. Their labels are not looked at, and their requests only for Utilization.
+    pub pods: Vec<Pod>,
+    /// Their samples, in thousandths; [`crate::hpa::samples`] makes them of what a resource metrics API answers.
+    pub samples: Vec<PodValue>,
 }
 
 /// What a scaler saw of one metric. "No data" is a [`ReadError`], never a zero.
@@ -206,11 +226,13 @@ impl fmt::Display for MetricType {
 }
 
 impl Measured {
-    /// The sum of all series, saturating.
+    /// The sum of all series, or of all pods, saturating.
     pub fn total(&self) -> Milli {
-        match self {
-            Self::Total(series) => Milli(series.iter().fold(0_i64, |sum, value| sum.saturating_add(value.0))),
-        }
+        let sum = |sum: i64, value: i64| sum.saturating_add(value);
+        Milli(match self {
+            Self::Total(series) => series.iter().map(|value| value.0).fold(0, sum),
+            Self::PerPod(of) => of.samples.iter().map(|value| value.sample.value).fold(0, sum),
+        })
     }
 }
 

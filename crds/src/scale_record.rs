@@ -25,7 +25,7 @@ pub const MAX_CHECKPOINT_LENGTH: u32 = 8192;
     status = "ScaleRecordStatus",
     derive = "PartialEq",
     doc = "ScaleRecord is what Tidegate knows about one scaled object. It has the name of that object and is not for editing.",
-    printcolumn(name = "Target", type_ = "string", json_path = ".status.target.name"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".status.reference"),
     printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
     printcolumn(name = "Desired", type_ = "integer", json_path = ".status.desired"),
     printcolumn(name = "Min", type_ = "integer", json_path = ".status.min"),
@@ -44,6 +44,9 @@ pub struct ScaleRecordStatus {
     /// The object that is scaled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// The same in one word, for people: `Deployment/orders`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// The replicas of the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, HashMap};
 use slab::Slab;
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::source::EndpointId;
-use tidegate_calculator::time::{Now, Tick};
+use tidegate_calculator::time::{Now, Span, Tick};
 
 use crate::gate::Gate;
 use crate::object::{Loaded, Object, Pass};
 use crate::protocol::{Change, Command, Event, Input, QueryId, Tenure, Ticket};
+use crate::read::READ_DEADLINE;
 use crate::subject::{ObjectId, Subject, TargetRef};
 
 /// Reads in flight at one endpoint: more than any batch takes, few enough that a hung server holds little.
@@ -31,8 +32,18 @@ pub struct Engine {
     freed: Vec<Freed>,
     epochs: u32,
     tenure: Tenure,
+    read_deadline: Span,
     draining: bool,
     synced: bool,
+}
+
+/// What holds for all objects while an input is handled.
+#[derive(Clone, Copy, Debug)]
+struct Circumstances {
+    now: Now,
+    acting: bool,
+    held: bool,
+    read_deadline: Span,
 }
 
 /// A kind of write that waits for room.
@@ -60,6 +71,8 @@ pub(crate) struct Context<'a> {
     pub(crate) acting: bool,
     /// Whether anything may be written: replicas or records.
     pub(crate) held: bool,
+    /// How long a source may take to answer.
+    pub(crate) read_deadline: Span,
 }
 
 impl Context<'_> {
@@ -120,9 +133,16 @@ impl Engine {
             freed: Vec::new(),
             epochs: 0,
             tenure,
+            read_deadline: READ_DEADLINE,
             draining: false,
             synced: false,
         }
+    }
+
+    /// The same with another time within which a source must answer; usually that is [`READ_DEADLINE`].
+    #[must_use]
+    pub fn with_read_deadline(self, read_deadline: Span) -> Self {
+        Self { read_deadline, ..self }
     }
 
     /// Takes one input at `now` and appends what must be done. Time never goes back from one call to the next.
@@ -184,6 +204,11 @@ impl Engine {
             Change::ParametersChanged(id) => {
                 if let Some(ticket) = self.ticket(&id) {
                     self.with(ticket, now, out, Object::parameters_changed);
+                }
+            }
+            Change::Stored(id, stored) => {
+                if let Some(ticket) = self.ticket(&id) {
+                    self.with(ticket, now, out, |object, _| object.recall(*stored));
                 }
             }
             Change::Target(target, result) => {
@@ -300,6 +325,11 @@ impl Engine {
         self.objects.iter().filter_map(|(slot, _)| u32::try_from(slot).ok()).collect()
     }
 
+    fn circumstances(&self, now: Now) -> Circumstances {
+        let held = self.tenure == Tenure::Held;
+        Circumstances { now, acting: self.acting(), held, read_deadline: self.read_deadline }
+    }
+
     fn acting(&self) -> bool {
         self.tenure == Tenure::Held && !self.draining
     }
@@ -350,19 +380,12 @@ impl Engine {
             let ticket = match freed {
                 Freed::Read(_, ticket, _) | Freed::Write(ticket, _) => ticket,
             };
+            let circumstances = self.circumstances(now);
             let current = self.objects.get(ticket.slot as usize).is_some_and(|object| object.ticket == ticket);
             if current {
                 self.touch(ticket.slot, now, out, |object, cx| object.run_freed(&freed, cx));
             } else {
-                let mut cx = context(
-                    self.acting(),
-                    self.tenure == Tenure::Held,
-                    now,
-                    out,
-                    &mut self.reads,
-                    &mut self.writes,
-                    &mut self.freed,
-                );
+                let mut cx = context(circumstances, out, &mut self.reads, &mut self.writes, &mut self.freed);
                 match freed {
                     Freed::Read(lane, ..) => cx.leave_read(lane),
                     Freed::Write(..) => cx.leave_write(),
@@ -378,14 +401,14 @@ impl Engine {
         out: &mut Vec<Command>,
         action: impl FnOnce(&mut Object, &mut Context<'_>),
     ) {
-        let (acting, held) = (self.acting(), self.tenure == Tenure::Held);
+        let circumstances = self.circumstances(now);
         let Some(object) = self.objects.get_mut(slot as usize) else {
             return;
         };
-        let mut cx = context(acting, held, now, out, &mut self.reads, &mut self.writes, &mut self.freed);
+        let mut cx = context(circumstances, out, &mut self.reads, &mut self.writes, &mut self.freed);
         action(object, &mut cx);
         object.flush(&mut cx);
-        let due = object.wanted(acting);
+        let due = object.wanted(circumstances.acting);
         if due != object.due {
             if let Some(old) = object.due {
                 self.due.remove(&(old, slot));
@@ -399,15 +422,14 @@ impl Engine {
 }
 
 fn context<'a>(
-    acting: bool,
-    held: bool,
-    now: Now,
+    circumstances: Circumstances,
     out: &'a mut Vec<Command>,
     reads: &'a mut Gate<Option<EndpointId>, (Ticket, u8)>,
     writes: &'a mut Gate<(), (Ticket, WriteKind)>,
     freed: &'a mut Vec<Freed>,
 ) -> Context<'a> {
-    Context { now, out, reads, writes, freed, acting, held }
+    let Circumstances { now, acting, held, read_deadline } = circumstances;
+    Context { now, out, reads, writes, freed, acting, held, read_deadline }
 }
 
 impl Object {

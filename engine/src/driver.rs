@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_calculator::time::Tick;
+use tidegate_calculator::time::{Span, Tick};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::core::Engine;
 use crate::ports::{Clock, Journal, Objects, Resolver, Sources, Target};
 use crate::protocol::{Call, Command, Input, QueryId, Tenure, Ticket};
+use crate::read::READ_DEADLINE;
 use crate::snapshot::Snapshot;
 use crate::subject::ObjectId;
 use calls::Done;
@@ -91,11 +92,29 @@ where
     J: Journal,
     C: Clock,
 {
+    start_with(world, tenure, READ_DEADLINE)
+}
+
+/// The same with another time within which a source must answer.
+pub fn start_with<O, S, R, T, J, C>(
+    world: World<O, S, R, T, J, C>,
+    tenure: watch::Receiver<Tenure>,
+    read_deadline: Span,
+) -> (Handle, impl Future<Output = ()> + Send)
+where
+    O: Objects + 'static,
+    S: Sources,
+    R: Resolver,
+    T: Target,
+    J: Journal,
+    C: Clock,
+{
     let (requests, inbox) = mpsc::channel(QUESTIONS);
     let World { objects, sources, resolver, target, journal, clock } = world;
     let first = *tenure.borrow();
     let driver = Driver {
-        engine: Engine::new(first),
+        engine: Engine::new(first).with_read_deadline(read_deadline),
+        read_deadline,
         commands: Vec::new(),
         ports: Ports { sources, resolver, target, journal, clock },
         running: JoinSet::new(),
@@ -118,6 +137,7 @@ struct Ports<S, R, T, J, C> {
 
 struct Driver<S: Sources, R, T, J, C> {
     engine: Engine,
+    read_deadline: Span,
     commands: Vec<Command>,
     ports: Ports<S, R, T, J, C>,
     running: JoinSet<Done<S::Source>>,
@@ -250,7 +270,7 @@ where
             Command::Open(call, subject, trigger) => {
                 self.epochs.insert(call.ticket.slot, call.ticket.epoch);
                 let (resolver, sources) = (ports.resolver.clone(), ports.sources.clone());
-                self.running.spawn(calls::open(resolver, sources, call, subject, trigger));
+                self.running.spawn(calls::open(resolver, sources, call, subject, trigger, self.read_deadline));
             }
             Command::Read(call, trigger, occasion, deadline) => {
                 let source = self.opened.get(&(call.ticket.slot, trigger)).map(|opened| opened.source.clone());

@@ -7,7 +7,7 @@ use tidegate_calculator::time::Tick;
 
 use crate::core::Context;
 use crate::object::{Loaded, Object, Record, Refresh, Standing, Trigger, Writing};
-use crate::protocol::{Command, Event, Ticket};
+use crate::protocol::{Command, Event, Stored, Ticket};
 use crate::subject::{Finding, Subject};
 
 impl Object {
@@ -34,15 +34,24 @@ impl Object {
         }
         // What a decision does not show, but people see: an edit of anything else is no reason to store.
         let seen = |of: &Subject| (of.hold.clone(), of.policy.min, of.policy.max);
-        self.renewed |= !kept
-            || self.standing != Standing::Obeyed
-            || self.subject.as_deref().is_some_and(|old| seen(old) != seen(&subject));
+        self.renewed |= self.standing != Standing::Obeyed
+            || self.subject.as_deref().is_some_and(|old| !kept || seen(old) != seen(&subject));
         self.subject = Some((*subject).into());
         self.standing = Standing::Obeyed;
         self.next_pass = cx.tick();
         if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas).filter(|_| cx.held) {
             self.load(replicas, cx);
         }
+    }
+
+    /// What is stored of the object; after the memory was loaded it is only the echo of what this process stored.
+    pub(crate) fn recall(&mut self, stored: Stored) {
+        let Loaded::Waiting(checkpoint) = &mut self.memory else { return };
+        self.record.begun |= !stored.checkpoint.0.is_empty();
+        *checkpoint = stored.checkpoint;
+        self.record.shown = stored.shown;
+        self.record.replicas = stored.replicas;
+        self.renewed &= stored.shown.is_none();
     }
 
     /// Refuses a text that cannot be obeyed: replicas and memory stay, and the text before does not go on acting.
@@ -116,7 +125,7 @@ impl Object {
     /// Somebody else acts from now on: what waits to be written is not written any more.
     pub(crate) fn stand_by(&mut self) {
         self.pass = None;
-        if matches!(self.writing, Writing::Queued(_) | Writing::Conflicted(_)) {
+        if matches!(self.writing, Writing::Withheld(_) | Writing::Queued(_) | Writing::Conflicted(_)) {
             self.writing = Writing::Idle;
         }
         self.record.queued = false;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tidegate_calculator::decision::{Decision, Health};
+use tidegate_calculator::decision::Decision;
 use tidegate_calculator::memory::Memory;
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::source::EndpointId;
 use tidegate_calculator::time::{Span, Tick};
 
-use crate::protocol::{Call, LastChange, Seen, TargetError, Ticket, Version};
+use crate::protocol::{Call, LastChange, Seen, Shown, TargetError, Ticket, Version};
 use crate::subject::{Finding, ObjectId, Subject, TargetRef};
 
 /// One object.
@@ -123,6 +123,8 @@ pub(crate) enum Refresh {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Writing {
     Idle,
+    /// It waits until what was there before it is stored.
+    Withheld(Write),
     /// It waits for room.
     Queued(Write),
     /// On its way.
@@ -156,6 +158,7 @@ pub(crate) struct Echo {
 
 /// What is stored of the object, and what is not yet.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they do not depend on each other")]
 pub(crate) struct Record {
     /// Something that must be stored has changed.
     pub(crate) dirty: bool,
@@ -169,16 +172,10 @@ pub(crate) struct Record {
     pub(crate) retry: Option<Tick>,
     pub(crate) failures: u32,
     pub(crate) shown: Option<Shown>,
-}
-
-/// What people see of a decision; it is stored when it flips.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) active: bool,
-    pub(crate) health: Health,
-    pub(crate) paused: bool,
-    /// One bit a trigger: whether it is active. Triggers beyond the 64th show no activity of their own.
-    pub(crate) triggers: u64,
+    /// The replicas at the last store before this process acted.
+    pub(crate) replicas: Option<u32>,
+    /// Whether something is stored, or was tried to be: nothing is written to a target before that.
+    pub(crate) begun: bool,
 }
 
 /// What people were told last, so that they are told once a flip.

@@ -14,9 +14,9 @@ use tidegate_calculator::time::{Now, Span, Tick};
 
 use crate::core::Context;
 use crate::defect;
-use crate::object::{Last, Loaded, Object, Pass, Refresh, Shown, Standing, Write, Writing};
+use crate::object::{Last, Loaded, Object, Pass, Refresh, Standing, Write, Writing};
 use crate::phase;
-use crate::protocol::Event;
+use crate::protocol::{Event, Shown};
 use crate::subject::Subject;
 
 /// How long a pass waits for its slowest trigger before what is there may raise.
@@ -122,7 +122,14 @@ impl Object {
             && cx.acting
             && !held
         {
-            self.start_write(Write { from, to, tries: 0, why }, cx);
+            let write = Write { from, to, tries: 0, why };
+            if self.record.begun {
+                self.start_write(write, cx);
+            } else {
+                // What was there before our first write is stored before it: nobody could tell after a crash.
+                self.record.dirty = true;
+                self.writing = Writing::Withheld(write);
+            }
         }
     }
 
@@ -146,12 +153,17 @@ impl Object {
     /// What people see of a decision is stored and told when it flips.
     fn show(&mut self, decision: &Decision, cx: &mut Context<'_>) {
         let paused = self.subject.as_ref().is_some_and(|subject| subject.policy.pause != Pause::No);
-        let (active, health, triggers) = match self.record.shown {
+        let shown = match self.record.shown {
             // A pause looks at no trigger, so it says nothing about them.
-            Some(shown) if paused => (shown.active, shown.health, shown.triggers),
-            _ => (decision.active, decision.health, activity(&self.evidence)),
+            Some(shown) if paused => Shown { paused, ..shown },
+            _ => Shown {
+                active: decision.active,
+                health: decision.health,
+                paused,
+                triggers: activity(&self.evidence),
+                failing: self.failing().map(|(index, _)| index),
+            },
         };
-        let shown = Shown { active, health, paused, triggers };
         // Bounds, holds and a mended refusal show in what is stored, though not in a decision.
         let renewed = std::mem::take(&mut self.renewed);
         if Some(shown) == self.record.shown && !renewed {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tidegate_calculator::decision::{Health, Limit};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::TargetState;
-use tidegate_calculator::source::{EndpointId, Occasion, ReadError, Readings};
+use tidegate_calculator::source::{EndpointId, Occasion, ReadError, ReadErrorKind, Readings};
 use tidegate_calculator::time::Span;
 
 use crate::snapshot::{Phase, Snapshot};
@@ -59,10 +59,39 @@ pub enum Change {
     Refused(ObjectId, TargetRef, Vec<Finding>, Checkpoint),
     /// A Secret, a ConfigMap or an environment that triggers of this object use has changed.
     ParametersChanged(ObjectId),
+    /// What the world keeps of an object: stored before this process began, or by the one that acts. It counts until the memory is
+    /// loaded, so it comes after the object and before its target.
+    Stored(ObjectId, Box<Stored>),
     /// A target's watch saw it, or saw that it is gone.
     Target(TargetRef, Result<Seen, TargetError>),
     /// Everything that exists has been told at least once.
     Synced,
+}
+
+/// What a world keeps of an object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stored {
+    /// The memory.
+    pub checkpoint: Checkpoint,
+    /// The replicas of the target at the last store, if they are known.
+    pub replicas: Option<u32>,
+    /// What people see, if it is about the object's present text; then nothing is stored until it flips.
+    pub shown: Option<Shown>,
+}
+
+/// What people see of an object's decisions; it is stored when it flips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Whether the object is active.
+    pub active: bool,
+    /// How its triggers are.
+    pub health: Health,
+    /// Whether an annotation pauses it.
+    pub paused: bool,
+    /// One bit a trigger: whether it is active. Triggers beyond the 64th show no activity of their own.
+    pub triggers: u64,
+    /// The first trigger that fails, if any does.
+    pub failing: Option<u8>,
 }
 
 /// What happened.
@@ -145,6 +174,8 @@ pub struct Entry {
     pub health: Option<Health>,
     /// Which triggers are active, in their order (KEDA's `triggersActivity`).
     pub triggers: Vec<bool>,
+    /// The first trigger that fails, and the class of its failure.
+    pub failing: Option<(u8, ReadErrorKind)>,
     /// The memory; none if it was never loaded: then what is stored stays.
     pub checkpoint: Option<Checkpoint>,
 }

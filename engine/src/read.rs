@@ -8,7 +8,7 @@ use crate::core::Context;
 use crate::object::{Flight, Object, Trigger};
 use crate::protocol::{Command, Event};
 
-/// How long a source may take to answer (KEDA's `KEDA_HTTP_DEFAULT_TIMEOUT`).
+/// How long a source may take to answer, unless the engine is told otherwise (KEDA's `KEDA_HTTP_DEFAULT_TIMEOUT`).
 pub const READ_DEADLINE: Span = Span::seconds(3);
 
 /// How much longer the engine waits for the driver, which gives up at the deadline itself: then the answer is lost.
@@ -52,13 +52,13 @@ impl Object {
         };
         let (begun, opening) = (cx.tick(), !trigger.open);
         trigger.outdated = false;
-        let expires = begun + READ_DEADLINE + GRACE;
+        let expires = begun + cx.read_deadline + GRACE;
         trigger.flight = Some(Flight::Running { number: call.number, opening, lane, begun, expires });
         cx.out.push(if opening {
             Command::Open(call, subject.clone(), position(index))
         } else {
             let occasion = trigger.occasion(due, subject.policy.polling_interval);
-            Command::Read(call, position(index), occasion, READ_DEADLINE)
+            Command::Read(call, position(index), occasion, cx.read_deadline)
         });
     }
 
@@ -112,7 +112,10 @@ impl Object {
         trigger.errors = trigger.errors.saturating_add(u64::from(result.is_err()));
         let flip = take(evidence, begun, result, cx.tick());
         let again = std::mem::take(&mut trigger.again);
+        // It failed before this process began, and people know it.
+        let old = self.last.is_none() && self.record.shown.is_some_and(|shown| shown.failing.is_some());
         match (flip, evidence) {
+            (true, Evidence::Failed { .. }) if old => {}
             (true, Evidence::Failed { error, .. }) => {
                 let event = Event::TriggerFailed { trigger: position(index), error: error.clone() };
                 cx.announce(&self.id, event);

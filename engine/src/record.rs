@@ -1,6 +1,8 @@
 //! Storing what must survive us: after a write and after a flip, in one merged write an object, and never without a reason.
 
 use tidegate_calculator::memory::checkpoint::Checkpoint;
+use tidegate_calculator::observation::Evidence;
+use tidegate_calculator::source::ReadErrorKind;
 use tidegate_calculator::time::{Now, Span};
 
 use crate::core::{Context, WriteKind};
@@ -18,7 +20,8 @@ impl Object {
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) {
         let record = &self.record;
         let waits = record.queued || record.running.is_some() || record.retry.is_some_and(|at| at > cx.tick());
-        if !record.dirty || !cx.held || waits || self.writing != Writing::Idle {
+        let writes = !matches!(self.writing, Writing::Idle | Writing::Withheld(_));
+        if !record.dirty || !cx.held || waits || writes {
             return;
         }
         self.record.queued = true;
@@ -52,6 +55,20 @@ impl Object {
             Ok(()) => self.record.failures = 0,
             Err(JournalError::Unavailable(_)) => self.store_failed(cx),
         }
+        self.begin_record(cx);
+    }
+
+    /// The first store has been answered, well or not: a write that has waited for it begins. It may not wait for a store that does not
+    /// work.
+    fn begin_record(&mut self, cx: &mut Context<'_>) {
+        self.record.begun = true;
+        if let Writing::Withheld(write) = &self.writing {
+            let write = write.clone();
+            self.writing = Writing::Idle;
+            if cx.acting {
+                self.start_write(write, cx);
+            }
+        }
     }
 
     /// Gives up a store whose answer is lost: it goes again.
@@ -60,6 +77,7 @@ impl Object {
             self.record.running = None;
             cx.leave_write();
             self.store_failed(cx);
+            self.begin_record(cx);
         }
     }
 
@@ -78,6 +96,14 @@ impl Object {
             self.record.dirty = true;
         }
         self.record.queued = false;
+    }
+
+    /// The first trigger that fails, and the class of its failure.
+    pub(crate) fn failing(&self) -> Option<(u8, ReadErrorKind)> {
+        self.evidence.iter().zip(0..).find_map(|(evidence, index)| match evidence {
+            Evidence::Failed { error, .. } => Some((index, error.kind)),
+            Evidence::Good { .. } | Evidence::Unread => None,
+        })
     }
 
     fn entry(&self, now: Now) -> Entry {
@@ -100,6 +126,7 @@ impl Object {
             last_active: self.last_active(now),
             health: shown.map(|shown| shown.health),
             triggers: (0..self.triggers.len()).map(is_active).collect(),
+            failing: self.failing(),
             checkpoint: memory.map(|memory| Checkpoint::of(memory, now)),
         }
     }

@@ -107,6 +107,10 @@ impl Object {
             }
         };
         memory.replicas = Some(replicas);
+        if self.record.replicas != Some(replicas) {
+            // A write whose store was lost, or somebody else's: what is stored is not what is there.
+            self.record.shown = None;
+        }
         self.memory = Loaded::Ready(Box::new(memory));
     }
 
@@ -133,7 +137,7 @@ impl Object {
                 cx.announce(&self.id, Event::TargetFailed(error.clone()));
             }
         }
-        if matches!(self.writing, Writing::Conflicted(_) | Writing::Queued(_)) {
+        if matches!(self.writing, Writing::Withheld(_) | Writing::Conflicted(_) | Writing::Queued(_)) {
             self.writing = Writing::Idle;
         }
         if !matches!(error, TargetError::Unavailable(_)) && matches!(self.writing, Writing::Doubtful(_)) {

@@ -137,7 +137,7 @@ impl Object {
                 self.next_pass = cx.tick();
             }
             Writing::Conflicted(_) | Writing::Doubtful(_) if refreshed => self.changed(replicas, cx),
-            Writing::Queued(write) if replicas != write.from => self.changed(replicas, cx),
+            Writing::Withheld(write) | Writing::Queued(write) if replicas != write.from => self.changed(replicas, cx),
             Writing::Idle => self.notice(replicas, cx),
             running => self.writing = running,
         }
@@ -201,7 +201,7 @@ impl Object {
                 Writing::Doubtful(write)
             }
             Writing::Doubtful(write) => Writing::Doubtful(write),
-            Writing::Idle | Writing::Queued(_) | Writing::Conflicted(_) => Writing::Idle,
+            Writing::Idle | Writing::Withheld(_) | Writing::Queued(_) | Writing::Conflicted(_) => Writing::Idle,
         };
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tidegate_calculator::policy;
 use tidegate_calculator::time::Span;
+use tidegate_engine::READ_DEADLINE;
 use tidegate_engine::driver::Handle;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -57,6 +58,9 @@ pub(super) struct Arguments {
     /// Scale although a KEDA is alive: only when it scales other objects
     #[arg(long)]
     ignore_live_keda: bool,
+    /// How long a trigger's source may take to answer, in milliseconds, from 1 to 600000
+    #[arg(long, value_name = "MILLISECONDS", env = "KEDA_HTTP_DEFAULT_TIMEOUT", default_value = "3000")]
+    read_timeout: Milliseconds,
     #[command(flatten)]
     calculator: CalculatorArguments,
     /// Where metrics are served, or `none`
@@ -185,6 +189,24 @@ impl FromStr for Time {
     }
 }
 
+/// `KEDA_HTTP_DEFAULT_TIMEOUT`; set to nothing it is as if it was not set, as with KEDA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Milliseconds(Span);
+
+impl FromStr for Milliseconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self(READ_DEADLINE));
+        }
+        let number = text.parse().ok().filter(|number| (1..=600_000).contains(number));
+        number
+            .map(|number| Self(Span(number)))
+            .ok_or_else(|| "whole milliseconds from 1 to 600000, such as 3000".to_owned())
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Tolerance(f64);
 
@@ -233,6 +255,7 @@ impl Arguments {
             sync_period: self.calculator.sync_period.span(),
             tolerance: self.calculator.tolerance.0,
             downscale_window: self.calculator.downscale_stabilization.span(),
+            ..policy::Settings::default()
         };
         let cluster_object_namespace = self.cluster_object_namespace.clone().filter(|name| !name.is_empty());
         let mode = match self.mode {
@@ -248,6 +271,7 @@ impl Arguments {
             own_namespace: self.own_namespace.clone(),
             identity: self.identity.clone().filter(|name| !name.is_empty()).unwrap_or_else(made_up),
             calculator,
+            read_deadline: self.read_timeout.0,
         };
         Ok(Options {
             settings,
@@ -396,6 +420,17 @@ mod tests {
         assert_eq!(options.settings.cluster_object_namespace, "own");
         assert_eq!((options.settings.keda_namespace.as_str(), options.settings.mode), ("keda", Mode::Auto));
         assert!(options.settings.namespaces.is_empty() && !options.ignore_live_keda);
+    }
+
+    #[test]
+    fn the_time_of_a_read_is_in_milliseconds_as_keda_has_it() {
+        assert_eq!(options(&[]).unwrap().settings.read_deadline, Span::seconds(3));
+        assert_eq!(options(&["--read-timeout=250"]).unwrap().settings.read_deadline, Span(250));
+        assert_eq!("".parse(), Ok(Milliseconds(READ_DEADLINE)));
+        for wrong in ["0", "-1", "5s", "600001"] {
+            let why = options(&[&format!("--read-timeout={wrong}")]).err().unwrap();
+            assert!(why.contains("--read-timeout") && why.contains("from 1 to 600000"), "{why}");
+        }
     }
 
     #[test]

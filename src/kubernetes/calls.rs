@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kube::core::ApiResource;
 
+use super::courtesy;
+
 /// How long one call may take.
 pub(in crate::kubernetes) const CALL: Duration = Duration::from_secs(5);
 
@@ -35,8 +37,7 @@ impl Failure {
     /// How long the API server wants not to be asked again; none if it did not say.
     pub(in crate::kubernetes) fn retry_after(&self) -> Option<Duration> {
         let Self::Answer(kube::Error::Api(status)) = self else { return None };
-        let seconds = status.details.as_ref()?.retry_after_seconds;
-        (seconds > 0).then(|| Duration::from_secs(u64::from(seconds)))
+        courtesy::asked(status)
     }
 
     /// `cannot get deployments.apps: ...`

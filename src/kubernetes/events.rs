@@ -22,7 +22,8 @@ use tokio::time::Instant;
 
 use self::budget::{Bucket, Budgets};
 use super::known::{Known, ObjectFacts};
-use super::status::cut;
+use super::shown;
+use super::status::{cut, refusal};
 
 /// The reporting controller of our events.
 pub const REPORTER: &str = "tidegate";
@@ -35,6 +36,9 @@ const CALL_DEADLINE: Duration = Duration::from_secs(5);
 const OVERALL: (u32, Duration) = (50, Duration::from_millis(50));
 /// One object: this many at once, then one in this time.
 const PER_OBJECT: (u32, Duration) = (20, Duration::from_secs(30));
+/// After so many events the recorder forgets what they could be repetitions of. It keeps each whole, more than a kilobyte, for minutes:
+/// without a bound, a burst of many objects would cost more memory than the objects themselves.
+const REMEMBERED: u32 = 256;
 /// What the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
 const LONGEST_WORD: usize = 128;
@@ -69,7 +73,7 @@ impl Announcer {
 
     /// Tells people about an event; drops it if the object is gone, over its budget, or the queue is full.
     pub fn announce(&self, id: &ObjectId, event: &Event) {
-        let Some(facts) = self.known.get(id) else { return };
+        let Some(facts) = self.known.get(id).filter(|facts| !is_told(facts, event)) else { return };
         let type_ = if event.is_warning() { EventType::Warning } else { EventType::Normal };
         let (reason, note) = (event.reason(), notes::note(&facts, event));
         match event {
@@ -113,6 +117,15 @@ impl Announcer {
     }
 }
 
+/// Whether a condition says it already: it was told before this process began.
+fn is_told(facts: &ObjectFacts, event: &Event) -> bool {
+    match event {
+        Event::Refused(findings) => shown::is_refused_for(facts, &refusal(findings)),
+        Event::TargetFailed(error) => shown::is_target_failed_for(facts, error.reason()),
+        _ => false,
+    }
+}
+
 /// The ScaledObject that an event is about.
 fn regarding(id: &ObjectId, uid: &str) -> ObjectReference {
     ObjectReference {
@@ -134,9 +147,14 @@ async fn send_all(
 ) {
     let mut recorder = Recorder::new(client.clone(), reporter.clone());
     let mut bucket = Bucket::full(OVERALL.0, OVERALL.1, Instant::now());
+    let mut remembered = 0;
     while let Some((told, regarding)) = waiting.recv().await {
         tokio::time::sleep_until(bucket.next(Instant::now())).await;
         bucket.take(Instant::now());
+        if remembered >= REMEMBERED {
+            (recorder, remembered) = (Recorder::new(client.clone(), reporter.clone()), 0);
+        }
+        remembered += 1;
         let mut sent = send(&recorder, &told, &regarding).await;
         if matches!(sent, Err(Unsent::Expired)) {
             // The event that this one repeats has expired: the recorder would not get over it for minutes.

@@ -50,6 +50,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Unseen {
     sent: HashMap<ObjectId, Sent>,
+    /// One store of an object at a time, in their order: one that was given up may still be on its way, and must not land after the next.
+    turns: HashMap<ObjectId, Arc<tokio::sync::Mutex<()>>>,
     /// Checkpoints that could not be read, until that is stored.
     lost: HashMap<ObjectId, String>,
     /// Whether a task is there that tidies up.
@@ -74,6 +76,8 @@ impl ClusterJournal {
 impl Journal for ClusterJournal {
     async fn store(&self, id: &ObjectId, entry: &Entry) -> Result<(), JournalError> {
         let inner = &*self.0;
+        let turn = inner.lock().turns.entry(id.clone()).or_default().clone();
+        let _turn = turn.lock().await;
         let Some(facts) = inner.known.get(id).filter(|facts| !facts.deleting) else {
             return Ok(());
         };
@@ -189,6 +193,7 @@ impl Inner {
                 sent.uid == facts.uid && !sent.is_seen()
             })
         });
+        unseen.turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         unseen.lost.retain(|id, _| self.known.get(id).is_some());
         // What is in doubt waits for the next store, not for the watches.
         let waits = unseen.sent.values().any(Sent::waits);
@@ -231,7 +236,5 @@ impl<'a, T: Clone> Doubt<'a, T> {
     }
 }
 
-#[cfg(test)]
-pub(super) mod fake;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::holds::{Holds, Whom};
-use super::patience::patient;
+use super::patience::Patience;
 
 /// The Lease of a KEDA operator.
 pub const KEDA_LEASE: &str = "operator.keda.sh";
@@ -113,7 +113,7 @@ impl KedaWatch {
     /// Watches until the process ends.
     pub async fn run(mut self) {
         let config = watcher::Config::default().fields(&format!("metadata.name={KEDA_LEASE}"));
-        let mut words = patient(watcher(self.leases.clone(), config));
+        let mut words = Patience::default().watch(self.leases.clone(), config);
         let mut listed = None;
         loop {
             let again = self.sighting.again(Instant::now(), Timestamp::now());
@@ -153,7 +153,15 @@ impl KedaWatch {
 
     /// Whoever may not look finds nobody: the autoscalers that KEDA makes are found all the same.
     fn refused(&mut self, error: &watcher::Error) -> bool {
-        let why = format!("cannot list leases in namespace {} to look for a live KEDA: {error}", self.namespace);
+        let namespace = &self.namespace;
+        let why = if is_forbidden(error) {
+            format!(
+                "list and watch of leases.coordination.k8s.io {KEDA_LEASE} in namespace {namespace} is forbidden; the role needs both \
+                 verbs: a KEDA that is alive is not noticed, and targets are scaled all the same"
+            )
+        } else {
+            format!("cannot list leases in namespace {namespace} to look for a live KEDA: {error}")
+        };
         if self.complaint.as_ref() != Some(&why) {
             tracing::warn!("{why}");
             self.complaint = Some(why);
@@ -221,6 +229,7 @@ async fn pause_until(moment: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubernetes::fake::{Fake, Fault};
     use serde_json::json;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -249,6 +258,20 @@ mod tests {
         assert_eq!(sighting.holder(t, at("2026-01-01T00:00:21Z")), None, "given back");
         sighting.see(t, None);
         assert_eq!(sighting.holder(t, at("2026-01-01T00:00:00Z")), None);
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_may_not_be_looked_at_is_told() {
+        let fake = Fake::default();
+        fake.fail("GET /apis/coordination.k8s.io/v1/namespaces/keda/leases", Fault::Refuse(403), 1);
+        let mut keda = KedaWatch::new(fake.client(), "keda", Some(Holds::default()));
+        let word = Patience::default().watch(keda.leases.clone(), watcher::Config::default()).skip(1).next().await;
+        assert!(keda.hear(word, &mut None), "it is known that nothing can be known");
+        let why = keda.complaint.unwrap();
+        assert!(
+            why.starts_with("list and watch of leases.coordination.k8s.io operator.keda.sh in namespace keda"),
+            "{why}"
+        );
     }
 
     #[test]

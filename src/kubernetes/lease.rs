@@ -31,7 +31,7 @@ use self::election::{Election, Record, Step};
 pub use self::fence::{Fence, Fenced, TermOver};
 pub use self::term::Term;
 use super::calls::Failure;
-use super::patience::patient;
+use super::patience::Patience;
 
 /// The name of the Lease.
 pub const LEASE: &str = "tidegate";
@@ -105,7 +105,7 @@ impl Elector {
     pub async fn run(mut self, vacate: impl Future<Output = ()>) -> Result<(), LeaseLost> {
         let mut vacate = pin!(vacate);
         let config = watcher::Config::default().fields(&format!("metadata.name={LEASE}"));
-        let mut words = patient(watcher(self.api.clone(), config));
+        let mut words = Patience::default().watch(self.api.clone(), config);
         let mut listed = None;
         loop {
             let until = match self.election.step(Instant::now()) {

@@ -3,7 +3,10 @@
 //! [`follow`] watches the cluster and gives the engine its ports: [`Following`].
 
 mod calls;
+mod courtesy;
 pub mod events;
+#[cfg(test)]
+mod fake;
 pub mod finalize;
 pub mod foreign;
 pub mod holds;
@@ -17,6 +20,7 @@ pub mod rbac;
 pub mod record;
 pub mod resolver;
 pub mod settings;
+mod shown;
 pub mod start;
 pub mod status;
 pub mod target;

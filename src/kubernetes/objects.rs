@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tidegate_engine::ports::Objects;
-use tidegate_engine::protocol::{Change, Seen, TargetError};
+use tidegate_engine::protocol::{Change, Seen, Stored, TargetError};
 use tidegate_engine::subject::{ObjectId, TargetRef};
 use tokio::sync::Notify;
 
@@ -29,8 +29,8 @@ struct Waiting {
     /// Every target with a word that waits, and some whose word was taken together with their object.
     target_order: VecDeque<TargetRef>,
     targets: HashMap<TargetRef, Result<Seen, TargetError>>,
-    /// A target whose object was just taken.
-    next: Option<Change>,
+    /// What follows an object that was just taken: what is stored of it, and its target.
+    next: VecDeque<Change>,
     synced: bool,
 }
 
@@ -40,6 +40,7 @@ struct Word {
     gone: bool,
     /// [`Change::Set`] or [`Change::Refused`].
     text: Option<Change>,
+    stored: Option<Box<Stored>>,
     parameters: bool,
 }
 
@@ -47,6 +48,11 @@ impl Feed {
     /// Says what an object is now: [`Change::Set`] or [`Change::Refused`].
     pub(super) fn text(&self, id: &ObjectId, change: Change) {
         self.say(id, |word| word.text = Some(change));
+    }
+
+    /// Says what is stored of an object.
+    pub(super) fn stored(&self, id: &ObjectId, stored: Stored) {
+        self.say(id, |word| word.stored = Some(Box::new(stored)));
     }
 
     /// Says that an object is gone, whatever waits about it.
@@ -96,7 +102,7 @@ impl Feed {
 impl Waiting {
     /// Objects first, each followed by its target's state; then targets; at last that this is all.
     fn take(&mut self) -> Option<Change> {
-        if let Some(change) = self.next.take().or_else(|| self.object()) {
+        if let Some(change) = self.next.pop_front().or_else(|| self.object()) {
             return Some(change);
         }
         while let Some(target) = self.target_order.pop_front() {
@@ -104,7 +110,8 @@ impl Waiting {
                 return Some(Change::Target(target, word));
             }
         }
-        std::mem::take(&mut self.synced).then_some(Change::Synced)
+        // Nothing waits. The first lists needed much room, and nothing later comes near to it: it is given back.
+        std::mem::take(self).synced.then_some(Change::Synced)
     }
 
     fn object(&mut self) -> Option<Change> {
@@ -119,13 +126,16 @@ impl Waiting {
                 _ => None,
             };
             let told = target.and_then(|target| self.targets.remove_entry(target));
-            self.next = told.map(|(target, word)| Change::Target(target, word));
+            self.next.extend(word.stored.take().map(|stored| Change::Stored(id.clone(), stored)));
+            self.next.extend(told.map(|(target, word)| Change::Target(target, word)));
             change
+        } else if let Some(stored) = word.stored.take() {
+            Change::Stored(id.clone(), stored)
         } else {
             word.parameters = false;
             Change::ParametersChanged(id.clone())
         };
-        if !word.gone && word.text.is_none() && !word.parameters {
+        if !word.gone && word.text.is_none() && word.stored.is_none() && !word.parameters {
             self.words.remove(&id);
             self.order.pop_front();
         }
@@ -177,6 +187,7 @@ mod tests {
             .map(|change| match change {
                 Change::Refused(id, ..) => format!("refused {}", id.name),
                 Change::Gone(id) => format!("gone {}", id.name),
+                Change::Stored(id, _) => format!("stored {}", id.name),
                 Change::ParametersChanged(id) => format!("parameters {}", id.name),
                 Change::Target(target, Ok(seen)) => format!("{} {}", target.name, seen.state.replicas),
                 other => format!("{other:?}"),
@@ -207,9 +218,13 @@ mod tests {
         feed.parameters(&id);
         feed.text(&id, change.clone());
         feed.gone(&id);
+        feed.stored(&id, Stored::default());
         feed.text(&id, change);
         feed.parameters(&id);
-        assert_eq!(all(&feed), ["gone a", "refused a", "parameters a"]);
+        feed.target(&target("a"), Ok(seen(1)));
+        assert_eq!(all(&feed), ["gone a", "refused a", "stored a", "a 1", "parameters a"]);
+        feed.stored(&id, Stored::default());
+        assert_eq!(all(&feed), ["stored a"]);
     }
 
     #[tokio::test]

@@ -112,6 +112,14 @@ pub const RULES: &[Rule] = &[
         scope: Scope::Watched,
     },
     Rule {
+        group: "apiextensions.k8s.io",
+        resources: &["customresourcedefinitions"],
+        names: &[],
+        verbs: &["list", "watch"],
+        why: "to notice a target's kind that comes after the objects that name it; their metadata alone",
+        scope: Scope::Cluster,
+    },
+    Rule {
         group: "",
         resources: &["secrets", "configmaps"],
         names: &[],

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use tidegate_calculator::decision::Limit;
+use tidegate_calculator::policy::Pause;
 use tidegate_crds::scale_record::{LastChange, Target};
 use tidegate_crds::{KEDA_GROUP, ScaleRecordStatus, TIDEGATE_GROUP, VERSION};
 use tidegate_engine::protocol::Entry;
 use tidegate_engine::snapshot::Phase;
-use tidegate_engine::subject::{ObjectId, TargetRef};
+use tidegate_engine::subject::{ObjectId, Subject, TargetRef};
 
 use super::status::{LONGEST_MESSAGE, count, cut, seconds};
 
@@ -31,11 +32,8 @@ pub fn next(
     now: Timestamp,
 ) -> ScaleRecordStatus {
     let now = Time(seconds(now));
-    let target = Target {
-        api_version: target.api_version.to_string(),
-        kind: target.kind.to_string(),
-        name: target.name.to_string(),
-    };
+    let reference = Some(target.to_string());
+    let target = of(target);
     // What is told of another target says nothing about this one.
     let same = previous.target.as_ref() == Some(&target);
     let last_change = entry.last_change.as_ref().map(|last| LastChange {
@@ -57,7 +55,32 @@ pub fn next(
         checkpoint: checkpoint.or_else(|| previous.checkpoint.clone()),
         conditions: conditions::next(&target, entry, &previous.conditions, lost, &now),
         target: Some(target),
+        reference,
     }
+}
+
+/// Whether a record is about this subject: its target, its bounds and how it is run.
+pub fn is_about(record: &ScaleRecordStatus, subject: &Subject) -> bool {
+    let phase = match &subject.hold {
+        Some(hold) => Phase::Held(hold.clone()),
+        None if subject.policy.pause != Pause::No => Phase::Paused,
+        None => Phase::Running,
+    };
+    record.target.as_ref() == Some(&of(&subject.target))
+        && record.reference.as_ref() == Some(&subject.target.to_string())
+        && record.min == Some(count(subject.policy.min))
+        && record.max == Some(count(subject.policy.max))
+        && record.mode.as_deref() == Some(mode(&phase))
+        && conditions::are_of(&record.conditions, subject.hold.as_ref())
+}
+
+/// The first failing trigger that a record tells of.
+pub fn failing(record: &ScaleRecordStatus) -> Option<u8> {
+    conditions::failing(&record.conditions)
+}
+
+fn of(target: &TargetRef) -> Target {
+    Target { api_version: target.api_version.to_string(), kind: target.kind.to_string(), name: target.name.to_string() }
 }
 
 /// How an object is run, in one word.

@@ -1,6 +1,8 @@
 //! What a run of the operator was told: which objects it looks at, and whether it may act.
 
 use tidegate_calculator::policy;
+use tidegate_calculator::time::Span;
+use tidegate_engine::READ_DEADLINE;
 
 /// Whether the operator acts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Settings {
     pub identity: String,
     /// What the HorizontalPodAutoscaler takes from its controller manager's flags.
     pub calculator: policy::Settings,
+    /// How long a source may take to answer (KEDA's `KEDA_HTTP_DEFAULT_TIMEOUT`).
+    pub read_deadline: Span,
 }
 
 impl Default for Settings {
@@ -44,6 +48,7 @@ impl Default for Settings {
             own_namespace: "tidegate-system".to_owned(),
             identity: "tidegate".to_owned(),
             calculator: policy::Settings::default(),
+            read_deadline: READ_DEADLINE,
         }
     }
 }

@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::courtesy::Courtesy;
 use super::events::Announcer;
 use super::finalize::Finalizer;
 use super::foreign::autoscalers::AutoscalerWatch;
@@ -116,7 +117,7 @@ pub async fn start(options: Options) -> Result<Operator, Failure> {
         None => Candidate::Alone(watch::Sender::new(Tenure::Standby)),
     };
     let builder = ClientBuilder::try_from(config).map_err(|error| Failure::Connection(error.to_string()))?;
-    let client = builder.with_layer(&Fence(candidate.term())).build();
+    let client = builder.with_layer(&Courtesy::default()).with_layer(&Fence(candidate.term())).build();
     Ok(assemble(client, &settings, candidate, options.ignore_live_keda))
 }
 
@@ -139,7 +140,7 @@ fn assemble(client: Client, settings: &Settings, candidate: Candidate, ignore_li
         journal: Arc::new(journal),
         clock: Arc::new(MachineClock::new()),
     };
-    let (handle, engine) = driver::start(world, tenure.clone());
+    let (handle, engine) = driver::start_with(world, tenure.clone(), settings.read_deadline);
     let mut tasks = JoinSet::new();
     part(&mut tasks, "the watch of a live KEDA", keda.run());
     part(&mut tasks, "the watch of autoscalers", autoscalers.run());

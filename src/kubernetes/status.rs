@@ -23,7 +23,7 @@ use tidegate_engine::subject::TargetRef;
 
 use super::known::{ObjectFacts, StatusView};
 
-pub(super) use conditions::{has_become_ready, is_force_activated};
+pub(super) use conditions::{has_become_ready, is_force_activated, is_observing, is_ready_because};
 pub(super) use words::{LONGEST_MESSAGE, count, cut, refusal, seconds};
 
 /// A status that differs from the one before.
@@ -69,6 +69,27 @@ fn next(facts: &ObjectFacts, entry: &Entry, previous: &StatusView) -> StatusView
         status.last_active_time = seen.max(status.last_active_time);
     }
     status
+}
+
+/// Whether the fields that follow from an object's text are about its present text.
+pub(super) fn is_about(status: &StatusView, facts: &ObjectFacts) -> bool {
+    let paused_at = facts.annotations.get(PAUSED_REPLICAS).and_then(|text| text.trim().parse::<i32>().ok());
+    status.scale_target_kind.as_deref() == Some(&*scale_target_kind(&facts.target))
+        && status.original_replica_count.is_some()
+        && status.external_metric_names.iter().eq(facts.metric_names.iter().flatten())
+        && status.triggers_types.as_ref() == Some(&facts.trigger_types)
+        && status.authentications_types.as_ref() == Some(&facts.authentications)
+        && status.paused_replica_count == paused_at
+        && conditions::shows_pause(&status.conditions, &facts.annotations)
+}
+
+/// What the Active condition says; none if it does not know, or is not there.
+pub(super) fn is_active(status: &StatusView) -> Option<bool> {
+    match conditions::active(&status.conditions)? {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
 }
 
 /// KEDA's `<group>/<version>.<Kind>`; the core group has no name before the slash.

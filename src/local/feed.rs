@@ -90,7 +90,7 @@ fn id(change: &Change) -> Option<&ObjectId> {
     match change {
         Change::Set(subject, _) => Some(&subject.id),
         Change::Gone(id) | Change::Refused(id, ..) | Change::ParametersChanged(id) => Some(id),
-        Change::Target(..) | Change::Synced => None,
+        Change::Stored(..) | Change::Target(..) | Change::Synced => None,
     }
 }
 

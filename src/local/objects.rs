@@ -154,6 +154,7 @@ mod tests {
             last_active: None,
             health: Some(Health::Good),
             triggers: vec![true],
+            failing: None,
             checkpoint: Some(Checkpoint(text.to_owned())),
         }
     }

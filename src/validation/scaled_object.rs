@@ -91,6 +91,7 @@ fn policy(
         initial_cooldown: bounds.initial_cooldown,
         triggers: triggers.iter().map(triggers::policy).collect(),
         behavior,
+        fallback: None,
         pause: steering.pause,
         paused_scale_in: steering.paused_scale_in,
         paused_scale_out: steering.paused_scale_out,

@@ -39,7 +39,7 @@ pub(super) fn read(
     }
     duplicate_names(entries, findings);
     let environment = target.map_or(Sight::Unseen, |target| known.environment(target, container));
-    let mut triggers = Vec::new();
+    let mut triggers = Vec::with_capacity(entries.len().min(MOST));
     for (index, entry) in entries.iter().take(MOST).enumerate() {
         let Some(fields) = entry.as_object() else { continue };
         let here = path::item("triggers", index);
@@ -68,6 +68,8 @@ pub(super) fn policy(trigger: &Trigger) -> TriggerPolicy {
         kind: trigger.spec.kind.clone(),
         name: trigger.spec.name.clone(),
         resource_like: RESOURCE_LIKE.contains(&trigger.spec.kind.as_str()),
+        metric_type: trigger.spec.metric_type,
+        cached: false,
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Request {
     pub(crate) code: u64,
     /// When it came.
     pub(crate) at: Timestamp,
+    /// When its answer was ready.
+    pub(crate) done: Timestamp,
 }
 
 /// Requests that were asked in a time.
@@ -57,14 +59,20 @@ impl Audit {
     }
 
     /// What was asked with a credential since a moment.
-    pub(crate) fn since(&self, moment: Moment, credential: &str) -> Requests {
+    pub(crate) fn since(&self, mut moment: Moment, credential: &str) -> Requests {
+        self.follow(&mut moment, credential)
+    }
+
+    /// What was asked with a credential since a moment, which is put forward to the end of what was looked at.
+    pub(crate) fn follow(&self, moment: &mut Moment, credential: &str) -> Requests {
         let mut text = String::new();
         if let Ok(mut file) = File::open(&self.file) {
             file.seek(SeekFrom::Start(moment.0)).unwrap();
             file.read_to_string(&mut text).unwrap();
         }
         // The last line may be half written: its answer has not been sent yet.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+        moment.0 += u64::try_from(whole.len()).unwrap();
         let events =
             whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
         Requests(
@@ -143,5 +151,6 @@ fn request(event: &Value) -> Option<Request> {
         name: text(&object["name"]),
         code,
         at: event["requestReceivedTimestamp"].as_str()?.parse().ok()?,
+        done: event["stageTimestamp"].as_str()?.parse().ok()?,
     })
 }

@@ -24,6 +24,8 @@ const START: Duration = Duration::from_mins(2);
 /// The controllers that the tests need. All others would only take processor time.
 const CONTROLLERS: &str = "deployment-controller,replicaset-controller,statefulset-controller,job-controller,\
     garbage-collector-controller,namespace-controller,clusterrole-aggregation-controller,horizontal-pod-autoscaler-controller";
+/// Those that a control plane without workloads needs: roles are joined, namespaces end.
+const BARE_CONTROLLERS: &str = "namespace-controller,clusterrole-aggregation-controller";
 
 /// A control plane with a node. What it started ends with it.
 pub(crate) struct ControlPlane {
@@ -82,6 +84,16 @@ impl ControlPlane {
 
     /// Starts one of its own, for a scenario that breaks something.
     pub(crate) fn start() -> Self {
+        Self::start_with(CONTROLLERS)
+    }
+
+    /// Starts one that makes no pods: a Deployment is a number of replicas and nothing more, and all the processor time is left to the
+    /// API server and whoever asks it.
+    pub(crate) fn start_bare() -> Self {
+        Self::start_with(BARE_CONTROLLERS)
+    }
+
+    fn start_with(controllers: &str) -> Self {
         let begun = Instant::now();
         let programs = programs().expect("the programs are there").to_owned();
         let folder = tempfile::Builder::new().prefix("tidegate-cluster-").tempdir().unwrap();
@@ -91,7 +103,7 @@ impl ControlPlane {
         let apiserver = setup.start_apiserver_anywhere();
         let client = super::wait_for(async { setup.client().await });
         setup.install_definitions();
-        let controllers = setup.start_controllers();
+        let controllers = setup.start_controllers(controllers);
         let node = Node::start(client.clone(), setup.path("pods"));
         Self {
             node,
@@ -183,6 +195,11 @@ impl ControlPlane {
     /// Ends the hang.
     pub(crate) fn thaw_apiserver(&self) {
         lock(&self.apiserver).as_ref().expect("the API server runs").signal(Signal::CONT);
+    }
+
+    /// The processes of etcd and the API server.
+    pub(crate) fn servers(&self) -> [u32; 2] {
+        [self.etcd.id(), lock(&self.apiserver).as_ref().map_or(0, Running::id)]
     }
 
     /// Resident memory in MiB, of etcd, the API server and the controllers.
@@ -289,11 +306,11 @@ impl Setup {
         })
     }
 
-    fn start_controllers(&self) -> Running {
+    fn start_controllers(&self, controllers: &str) -> Running {
         let mut command = Command::new(self.programs.join("kube-controller-manager"));
         command.arg("--kubeconfig").arg(self.path("admin.kubeconfig"));
         command.arg("--service-account-private-key-file").arg(self.path("accounts.key"));
-        command.args(["--leader-elect=false", "--secure-port", "0", "--controllers", CONTROLLERS]);
+        command.args(["--leader-elect=false", "--secure-port", "0", "--controllers", controllers]);
         command.args(["--kube-api-qps", "500", "--kube-api-burst", "1000"]);
         Running::start(&mut command, &self.path("controllers.log"))
     }
@@ -306,7 +323,12 @@ impl Setup {
             &["apply", "--server-side", "-f", folder][..],
             &["wait", "--for", "condition=Established", "--timeout", "120s", "crd", "--all"],
         ] {
-            let output = self.kubectl(arguments, "");
+            let begun = Instant::now();
+            let mut output = self.kubectl(arguments, "");
+            // A definition that was made just now has no conditions yet, and kubectl fails instead of waiting for some.
+            while !output.status.success() && begun.elapsed() < START {
+                output = self.kubectl(arguments, "");
+            }
             assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         }
     }

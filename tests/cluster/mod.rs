@@ -10,6 +10,8 @@ mod crash;
 mod foreign;
 mod handover;
 mod image;
+pub(crate) mod kafka;
+mod load;
 mod node;
 mod objects;
 mod operator;
@@ -39,6 +41,7 @@ const REQUEST: Duration = Duration::from_mins(1);
 pub(crate) fn all() -> Vec<Trial> {
     [
         trouble::trials(),
+        kafka::trials(),
         foreign::trials(),
         secrets::trials(),
         image::trials(),
@@ -48,6 +51,7 @@ pub(crate) fn all() -> Vec<Trial> {
         handover::trials(),
         refusals::trials(),
         self_test::trials(),
+        load::trials(),
         vec![trial("by_hand", by_hand).with_ignored_flag(true)],
     ]
     .into_iter()

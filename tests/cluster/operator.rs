@@ -112,6 +112,11 @@ impl Operator {
         self.plane.audit().since(since, &self.credential)
     }
 
+    /// What it has asked the API server since a moment, which is put forward to now.
+    pub(crate) fn follow(&self, moment: &mut Moment) -> Requests {
+        self.plane.audit().follow(moment, &self.credential)
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()

@@ -4,16 +4,88 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use serde_json::json;
 
 use super::objects::{Deployment, ScaledObject};
-use super::operator::Account;
+use super::operator::{Account, Operator, until_held};
 use super::space::Space;
 use super::{SOON, trial_with_redis};
 use crate::harness::redis::Redis;
 use crate::harness::wait::{eventually, throughout};
 
 pub(super) fn trials() -> Vec<Trial> {
-    vec![trial_with_redis("quiet::only_the_lease_is_written_in_a_minute", only_the_lease)]
+    vec![
+        trial_with_redis("quiet::only_the_lease_is_written_in_a_minute", only_the_lease),
+        trial_with_redis("quiet::a_restart_writes_nothing_but_the_lease", restart),
+    ]
+}
+
+/// Twenty settled objects: idle, active, with a trigger that fails, paused, refused, and without a target.
+fn restart() {
+    const SPECIAL: usize = 3;
+    let redis = Redis::shared();
+    let space = Space::new("restart");
+    let address = redis.address();
+    let names: Vec<String> = (0..20).map(|number| format!("app-{number}")).collect();
+    for (number, name) in names.iter().enumerate() {
+        let list = format!("restart-{number}");
+        let address = if number % 4 == 3 { "127.0.0.1:1" } else { &address };
+        let spec = if number == 1 { "  fallback: {failureThreshold: 0, replicas: 1}" } else { "" };
+        if number != 2 {
+            space.deploy(&Deployment { name, ..Deployment::default() });
+        }
+        space.scale_by(&ScaledObject { name, address, list: &list, spec, ..ScaledObject::default() });
+        if number % 2 == 0 {
+            redis.push(&list, 10);
+        }
+    }
+    space.merge(
+        "scaledobjects",
+        "app-0",
+        &json!({"metadata": {"annotations": {"autoscaling.keda.sh/paused": "true"}}}),
+    );
+    let account = Account::new(&space);
+    let operator = account.start();
+    let first = until_held(&space, None);
+    for (number, name) in names.iter().enumerate().skip(SPECIAL) {
+        let (ready, active) = (number % 4 != 3, number % 2 == 0);
+        space.until_condition(name, "Ready", if ready { "True" } else { "False" });
+        space.until_condition(name, "Active", if active { "True" } else { "False" });
+        space.until_replicas(name, if active { 2 } else { 0 });
+    }
+    let audit = space.plane().audit();
+    let quiet = |operator: &Operator| {
+        let begun = audit.now();
+        std::thread::sleep(Duration::from_secs(15));
+        operator.requests(begun).writes().without_lease().count() == 0
+    };
+    settle(|| quiet(&operator));
+    let columns = space.kubectl(&["get", "sr"]);
+    println!("{columns}");
+    assert!(columns.contains("Deployment/app-4"), "{columns}");
+    let record = space.get("scalerecords", "app-3").expect("a record");
+    assert!(record.to_string().contains("triggers[0] (TriggerUnavailable) cannot be read"), "{record:#}");
+
+    operator.kill();
+    let begun = audit.now();
+    let mut operator = account.start();
+    let second = until_held(&space, Some(&first));
+    // More than two of the periods in which an active object is decided about.
+    std::thread::sleep(Duration::from_secs(35));
+    let requests = operator.requests(begun);
+    println!("after a kill and a start: {:?}", requests.counts());
+    let writes = requests.writes().without_lease();
+    assert_eq!(writes.count(), 0, "{writes}\n{}", operator.log());
+
+    // Asked to end, it stores what could wait until then; the next one stores nothing again.
+    operator.terminate();
+    assert_eq!(operator.wait(), Some(0), "{}", operator.log());
+    let begun = audit.now();
+    let operator = account.start();
+    until_held(&space, Some(&second));
+    std::thread::sleep(Duration::from_secs(35));
+    let writes = operator.requests(begun).writes().without_lease();
+    assert_eq!(writes.count(), 0, "{writes}\n{}", operator.log());
 }
 
 fn only_the_lease() {

@@ -22,6 +22,9 @@ use crate::harness::wait::eventually;
 /// How often an object is looked at: twelve scenarios that look side by side should not be the API server's main load.
 const PACE: Duration = Duration::from_millis(150);
 
+/// How much is printed of what is there when a scenario fails: some have thousands of objects.
+const LONGEST: usize = 200_000;
+
 /// A namespace. It is deleted with all that is in it when this is dropped, and its processes are killed.
 pub(crate) struct Space {
     plane: Arc<ControlPlane>,
@@ -194,7 +197,8 @@ impl Space {
         carrying(NAMESPACE, &self.name)
     }
 
-    fn api(&self, resource: &str) -> Api<DynamicObject> {
+    /// The objects of a kind, for whoever asks much at a time.
+    pub(crate) fn api(&self, resource: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.plane.client().clone(), &self.name, &kind(resource))
     }
 
@@ -209,7 +213,8 @@ impl Space {
         ];
         let print = |arguments: &&[&str]| {
             let output = self.plane.kubectl(&[&["-n", &self.name], *arguments].concat(), "");
-            format!("$ kubectl {}\n{}", arguments.join(" "), String::from_utf8_lossy(&output.stdout))
+            let text: String = String::from_utf8_lossy(&output.stdout).chars().take(LONGEST).collect();
+            format!("$ kubectl {}\n{text}", arguments.join(" "))
         };
         commands.iter().map(print).collect::<Vec<_>>().join("\n")
     }
@@ -262,6 +267,7 @@ fn kind(resource: &str) -> ApiResource {
         "scaledobjects" => ("keda.sh", "v1alpha1", "ScaledObject"),
         "triggerauthentications" => ("keda.sh", "v1alpha1", "TriggerAuthentication"),
         "scalerecords" => ("tidegate.dev", "v1alpha1", "ScaleRecord"),
+        "comets" => ("tests.tidegate.dev", "v1", "Comet"),
         "workers" => ("tests.tidegate.dev", "v1", "Worker"),
         other => panic!("no scenario has asked for {other} yet"),
     };

@@ -1,7 +1,7 @@
 //! What happens to clusters: the API server is away, a namespace is deleted, objects are edited and deleted, targets are of other kinds.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ pub(super) fn trials() -> Vec<Trial> {
         trial_with_redis("trouble::a_namespace_is_deleted_under_load", namespace_deleted),
         trial_with_redis("trouble::an_object_is_deleted", object_deleted),
         trial_with_redis("trouble::targets_of_other_kinds", other_kinds),
+        trial_with_redis("trouble::a_kind_comes_and_goes_while_the_operator_runs", kind_comes_and_goes),
+        trial_with_redis("trouble::of_three_namespaces_two_are_watched", two_of_three),
     ]
 }
 
@@ -186,12 +188,93 @@ fn other_kinds() {
     }
 }
 
+/// The object is there before the kind of its target. Its polling is too slow to find it by.
+fn kind_comes_and_goes() {
+    let redis = Redis::shared();
+    let space = Space::new("comes");
+    let address = redis.address();
+    let app = ScaledObject { address: &address, list: "trouble-comes", polling: 600, ..ScaledObject::default() };
+    let target = "scaleTargetRef:\n    apiVersion: tests.tidegate.dev/v1\n    kind: Comet\n    name: app";
+    space.apply(&app.manifest().replace("scaleTargetRef:\n    name: app", target));
+    redis.push("trouble-comes", 40);
+    let account = Account::new(&space);
+    space.apply(&targets_named("tests-comets", "comets"));
+    let mut operator = account.start();
+    until_held(&space, None);
+    space.until_condition("app", "Ready", "False");
+    // The operator has given up looking.
+    std::thread::sleep(Duration::from_secs(20));
+
+    let comet = json!({"apiVersion": "tests.tidegate.dev/v1", "kind": "Comet", "metadata": {"name": "app"}, "spec": {"replicas": 0}});
+    for round in 1..=2 {
+        space.apply(&definition("Comet", "comets", true));
+        space.kubectl(&["wait", "--for", "condition=Established", "--timeout=60s", "crd/comets.tests.tidegate.dev"]);
+        eventually(SOON, "a kind that is served", || space.try_apply(&comet.to_string()).ok());
+        let applied = Instant::now();
+        space.until("comets", "app", "8 replicas asked of a kind that came late", |object| {
+            object["spec"]["replicas"] == 8
+        });
+        println!("round {round}: {:.1?} after its object was there it was scaled", applied.elapsed());
+        assert!(applied.elapsed() < Duration::from_secs(30), "{:?}\n{}", applied.elapsed(), operator.log());
+        space.until_condition("app", "Ready", "True");
+
+        let begun = space.plane().audit().now();
+        space.kubectl(&["delete", "crd", "comets.tests.tidegate.dev", "--timeout=60s"]);
+        space.until_condition("app", "Ready", "False");
+        std::thread::sleep(Duration::from_secs(20));
+        let requests = operator.requests(begun);
+        println!("round {round}: asked after the kind was gone: {:?}", requests.counts());
+        assert!(requests.of("comets").count() <= 5, "{requests}");
+        assert!(operator.is_running(), "{}", operator.log());
+    }
+}
+
+/// `WATCH_NAMESPACE=a,b` with the roles for both: nothing is asked about a third one.
+fn two_of_three() {
+    let redis = Redis::shared();
+    let spaces = [Space::new("watched-a"), Space::new("watched-b"), Space::new("unwatched")];
+    let address = redis.address();
+    for space in &spaces {
+        let list = format!("trouble-{}", space.name());
+        space.deploy(&Deployment::default());
+        space.scale_by(&ScaledObject { address: &address, list: &list, ..ScaledObject::default() });
+        redis.push(&list, 40);
+    }
+    let [first, second, third] = &spaces;
+    let account = Account::over(&[first, second]);
+    let begun = first.plane().audit().now();
+    let operator = account.start();
+    for space in [first, second] {
+        space.until_replicas("app", 8);
+        space.until_condition("app", "Active", "True");
+    }
+    std::thread::sleep(Duration::from_secs(10));
+    let requests = operator.requests(begun);
+    println!("{:?}", requests.counts());
+    let outside: Vec<_> = requests.0.iter().filter(|request| request.namespace == third.name()).collect();
+    assert!(outside.is_empty(), "{outside:?}");
+    // Nor is anything of a namespace asked of the whole cluster, and nothing was refused.
+    let everywhere: Vec<&str> =
+        requests.0.iter().filter(|one| one.namespace.is_empty()).map(|one| one.resource.as_str()).collect();
+    assert!(everywhere.iter().all(|resource| *resource == "clustertriggerauthentications"), "{everywhere:?}");
+    assert!(requests.0.iter().all(|request| request.code != 403), "{requests}");
+    assert_eq!(third.replicas("app"), Some(0));
+    assert!(third.get("scalerecords", "app").is_none());
+    let untouched = third.get("scaledobjects", "app").expect("an object");
+    assert!(untouched.get("status").is_none(), "{untouched:#}");
+}
+
 /// A ClusterRole that opens kinds of the tests as targets.
 fn targets(plurals: &str) -> String {
+    targets_named("tests-targets", plurals)
+}
+
+/// The same under a name of its own.
+fn targets_named(name: &str, plurals: &str) -> String {
     let scales: Vec<String> = plurals.split(',').map(|plural| format!("{plural}/scale")).collect();
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": {"name": "tests-targets", "labels": {"tidegate.dev/aggregate-to-operator": "true"}},
+        "metadata": {"name": name, "labels": {"tidegate.dev/aggregate-to-operator": "true"}},
         "rules": [
             {"apiGroups": ["tests.tidegate.dev"], "resources": plurals.split(',').collect::<Vec<_>>(), "verbs": ["get", "list", "watch"]},
             {"apiGroups": ["tests.tidegate.dev"], "resources": scales, "verbs": ["get", "patch", "update"]},

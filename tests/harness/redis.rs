@@ -71,6 +71,11 @@ impl Redis {
         query.query(&mut self.connect().unwrap()).unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
+    /// Runs many commands in one go.
+    pub(crate) fn ask_all(&self, commands: &redis::Pipeline) {
+        commands.query::<()>(&mut self.connect().unwrap()).unwrap();
+    }
+
     /// Appends `count` items to a list.
     pub(crate) fn push(&self, list: &str, count: usize) {
         let mut query = cmd("LPUSH");

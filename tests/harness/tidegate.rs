@@ -18,9 +18,14 @@ use super::wait::eventually;
 /// How long anything that should happen soon may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
+/// The binary under test: the one that the environment variable `TIDEGATE_BINARY` names, else the one that was built with the tests.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("TIDEGATE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_tidegate").into()).into()
+}
+
 /// A command of the binary under test.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let mut command = Command::new(binary());
     command.args(arguments).env(MARK, this_run()).env("RUST_BACKTRACE", "0").stdin(Stdio::null());
     command
 }

@@ -1,7 +1,7 @@
-//! Stages 2 and 3: which triggers have a word, and whether the object counts as active.
+//! Stage 3: whether the object counts as active.
 
+use super::fallback::{Heard, Hearing};
 use crate::decision::Health;
-use crate::observation::{Evidence, Observation};
 use crate::policy::Policy;
 use crate::time::Tick;
 
@@ -12,27 +12,31 @@ pub(super) struct Activity {
     pub(super) active: bool,
     /// When an active reading came last; now while the activity is forced.
     pub(super) at: Option<Tick>,
-    /// Whether an external trigger has no value.
+    /// Whether an external trigger has neither a value nor a substitute.
     pub(super) failed: bool,
-    /// When the oldest read of the external triggers was begun; none if one of them has no value.
+    /// When the oldest read of the external triggers was begun; none if one of them has neither a value nor a substitute.
     pub(super) begun: Option<Tick>,
 }
 
 /// Looks at every external trigger. Activity counts also while others fail, and refreshes the cooldown.
 ///
 /// An object with resource-like triggers only is always active (keda-semantics §4.2, rule 6): nothing could ever wake it.
-pub(super) fn look(policy: &Policy, observed: &Observation<'_>, now: Tick) -> Activity {
+pub(super) fn look(policy: &Policy, hearing: &Hearing<'_>, now: Tick) -> Activity {
     let (mut external, mut failed, mut seen, mut begun) = (false, false, None::<Tick>, None::<Tick>);
     for (index, _) in policy.triggers.iter().enumerate().filter(|(_, trigger)| !trigger.resource_like) {
         external = true;
-        let evidence = observed.evidence(index);
-        let (Some(readings), Evidence::Good { begun: from, at, .. }) = (evidence.readings(), evidence) else {
-            failed = true;
-            continue;
+        let (is_active, from, at) = match hearing.of(index) {
+            Heard::Value { readings, begun, at } => (readings.iter().any(|(_, reading)| reading.active), begun, at),
+            // It stands for the trigger now, whenever that was read last.
+            Heard::Substituted(replicas, _) => (replicas >= 1, now, now),
+            Heard::Silent { .. } => {
+                failed = true;
+                continue;
+            }
         };
-        begun = Some(begun.map_or(*from, |oldest| oldest.min(*from)));
-        if readings.iter().any(|(_, reading)| reading.active) {
-            seen = seen.max(Some((*at).min(now)));
+        begun = Some(begun.map_or(from, |oldest| oldest.min(from)));
+        if is_active {
+            seen = seen.max(Some(at.min(now)));
         }
     }
     let forced = policy.force_activation || !external;

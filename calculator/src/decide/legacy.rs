@@ -1,13 +1,11 @@
 //! Stage 6: the limit of an object without `behavior`: at most twice the lowest count of the last sync period, or 4.
 
+use crate::behavior::whole;
+use crate::hpa::limits::legacy_ceiling;
+use crate::hpa::spec::{SCALE_UP_FACTOR, SCALE_UP_LEAST};
 use crate::memory::counts::Counts;
 use crate::policy::Policy;
 use crate::time::Tick;
-
-/// The HPA's scale-up limit is max(2 * current, 4) every sync period.
-const FACTOR: u32 = 2;
-/// The least that the limit allows.
-const LEAST: u32 = 4;
 
 /// What the limit lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +25,8 @@ pub(super) struct Allowed {
 pub(super) fn limit(policy: &Policy, counts: &Counts, current: u32, wanted: u32, now: Tick) -> Allowed {
     let period = policy.settings.sync_period;
     let at = |at: Tick| counts.lowest(current, policy.floor(), period, at);
-    let ceiling = |lowest: u32| current.max(lowest.saturating_mul(FACTOR)).max(LEAST);
+    let most = |start: u32| whole(legacy_ceiling(f64::from(start), SCALE_UP_FACTOR, SCALE_UP_LEAST));
+    let ceiling = |lowest: u32| current.max(most(lowest));
     let (lowest, mut rises) = at(now);
     let replicas = wanted.min(ceiling(lowest));
     let mut allowed = Allowed { replicas, lowest, changes: None, until: None };
@@ -43,7 +42,7 @@ pub(super) fn limit(policy: &Policy, counts: &Counts, current: u32, wanted: u32,
         }
         rises = after;
     }
-    let doubled = (now + period, replicas.saturating_mul(FACTOR).min(wanted));
+    let doubled = (now + period, most(replicas).min(wanted));
     allowed.until = Some(allowed.changes.map_or(doubled, |rise| (rise, wanted.min(ceiling(at(rise).0)))));
     allowed
 }

@@ -4,10 +4,11 @@
 
 mod activity;
 mod bounds;
-mod combine;
 mod draft;
+mod fallback;
 mod legacy;
 mod pause;
+mod pods;
 mod proposals;
 mod rate;
 mod stabilize;
@@ -15,12 +16,14 @@ mod veto;
 mod zero;
 
 use crate::decision::{Decision, Effects, Limit, Step, Veto};
+use crate::hpa::combine::combine;
 use crate::memory::Memory;
 use crate::observation::Observation;
 use crate::policy::Policy;
 use crate::time::Tick;
 use activity::Activity;
 use draft::Draft;
+use fallback::Hearing;
 use proposals::{Ground, Votes};
 use rate::Rate;
 use stabilize::Stabilization;
@@ -35,7 +38,8 @@ pub fn decide(policy: &Policy, memory: &Memory, observed: &Observation<'_>, now:
     if let Some(decision) = pause::paused(policy.pause, current) {
         return decision;
     }
-    let activity = activity::look(policy, observed, now);
+    let hearing = Hearing { policy, memory, observed, now };
+    let activity = activity::look(policy, &hearing, now);
     let facts = Facts {
         current,
         active: activity.active,
@@ -47,12 +51,14 @@ pub fn decide(policy: &Policy, memory: &Memory, observed: &Observation<'_>, now:
     let mut draft = Draft::new(policy.triggers.len() + 5, now);
     let target = observed.target;
     let ground = Ground { policy, target, last_write: memory.last_write, from_zero: row.starts_at_zero(), now };
-    let votes = proposals::collect(&ground, observed, &mut draft);
+    let votes = proposals::collect(&ground, &hearing, &mut draft);
     if policy.force_activation {
         draft.steps.push(Step::Forced);
     }
     let outcome = Pass { policy, memory, current, now }.run(row, votes, activity.failed, &mut draft);
-    finish(current, row, &activity, outcome, draft)
+    let mut decision = finish(current, row, &activity, outcome, draft);
+    decision.effects.failing = hearing.failing();
+    decision
 }
 
 /// What the stages come to.
@@ -86,6 +92,7 @@ fn finish(current: u32, row: Row, activity: &Activity, outcome: Outcome, draft: 
             record: outcome.record,
             active_at: activity.at,
             active: Some(activity.active),
+            failing: None,
         },
         steps: draft.steps,
     }
@@ -140,7 +147,7 @@ impl Pass<'_> {
     /// To rest in one step. What the metrics recommend is recorded all the same: the write clears it, and if the write fails, the
     /// memory is that of any other pass.
     fn enter(&self, rest: u32, votes: Votes) -> Outcome {
-        let record = combine::combine(votes.best, votes.failed, self.current);
+        let record = combine(votes.best, votes.failed.into(), self.current);
         let hold = record.and_then(|_| stabilize::hold(&self.memory.recommendations, self.current, self.now));
         Outcome { by_metrics: true, hold, record, ..Outcome::new(rest, Limit::Idle) }
     }
@@ -174,7 +181,7 @@ impl Pass<'_> {
 
     /// The HPA stage: one count from all proposals, then windows, bounds, rates and vetoes.
     fn scale(&self, votes: Votes, draft: &mut Draft) -> Outcome {
-        let Some(desired) = combine::combine(votes.best, votes.failed, self.current) else {
+        let Some(desired) = combine(votes.best, votes.failed.into(), self.current) else {
             draft.steps.push(Step::FailureHold { failed: votes.failed, proposal: votes.best });
             return Outcome::new(self.current, Limit::FailedTrigger);
         };

@@ -1,11 +1,15 @@
-//! Stage 6, first half: what each metric of each trigger proposes (hpa-algorithm §6.3 and §6.4).
+//! Stage 6, first half: what each metric of each trigger proposes (hpa-algorithm §6).
 
 use super::draft::Draft;
+use super::fallback::{Heard, Hearing};
+use super::pods;
 use crate::behavior::whole;
 use crate::decision::Step;
-use crate::observation::{Evidence, Observation, TargetState};
+use crate::hpa::proposal::is_enough;
+use crate::hpa::ratio::{Tolerance, as_f64};
+use crate::observation::TargetState;
 use crate::policy::Policy;
-use crate::source::{MetricSpec, MetricType, ReadErrorKind, Reading};
+use crate::source::{Measured, MetricSpec, MetricType, Milli, ReadErrorKind, Reading};
 use crate::time::Tick;
 
 /// What the proposals come to.
@@ -31,28 +35,28 @@ pub(super) struct Ground<'a> {
     pub(super) now: Tick,
 }
 
-/// Lets every trigger propose; one step each. A trigger without a value counts as failed and proposes nothing.
-pub(super) fn collect(ground: &Ground<'_>, observed: &Observation<'_>, draft: &mut Draft) -> Votes {
+/// Lets every trigger propose; one step each. A trigger without a value counts as failed and proposes nothing, unless a fallback stands
+/// for it.
+pub(super) fn collect(ground: &Ground<'_>, hearing: &Hearing<'_>, draft: &mut Draft) -> Votes {
     let mut votes = Votes::default();
     for (index, trigger) in ground.policy.triggers.iter().enumerate() {
         if ground.from_zero && trigger.resource_like {
             continue;
         }
+        let heard = hearing.of(index);
         let index = number(index);
-        let evidence = observed.evidence(usize::from(index));
-        let (Some(readings), Evidence::Good { at, .. }) = (evidence.readings(), evidence) else {
-            draft.steps.push(failure(index, evidence, ground.now));
-            votes.failed = votes.failed.saturating_add(1);
+        let Heard::Value { readings, at, .. } = heard else {
+            votes.unheard(index, &heard, draft);
             continue;
         };
         for (metric, (spec, reading)) in readings.iter().enumerate() {
-            match propose(ground, spec, reading, draft) {
+            match propose(ground, spec, reading, at, draft) {
                 Ok(proposal) => {
                     votes.best = votes.best.max(Some(proposal.replicas));
-                    draft.steps.push(proposal.step(index, number(metric), spec, reading, *at));
+                    draft.steps.push(proposal.step(index, number(metric), spec, reading, at));
                 }
                 Err((kind, message)) => {
-                    draft.steps.push(Step::Failed { trigger: index, kind, message: message.to_owned(), since: *at });
+                    draft.steps.push(Step::Failed { trigger: index, kind, message, since: at });
                     votes.failed = votes.failed.saturating_add(1);
                 }
             }
@@ -63,10 +67,15 @@ pub(super) fn collect(ground: &Ground<'_>, observed: &Observation<'_>, draft: &m
 
 /// What one metric proposes.
 #[derive(Default)]
-struct Proposal {
-    replicas: u32,
-    within_tolerance: bool,
-    waits: Option<Tick>,
+pub(super) struct Proposal {
+    /// The count.
+    pub(super) replicas: u32,
+    /// Whether the ratio was near enough to 1.
+    pub(super) within_tolerance: bool,
+    /// The end of the sync period after our last write, if it proposes the present count until then.
+    pub(super) waits: Option<Tick>,
+    /// What was compared with the target; the total if none.
+    pub(super) shown: Option<Milli>,
 }
 
 impl Proposal {
@@ -74,7 +83,7 @@ impl Proposal {
         Step::Proposal {
             trigger,
             metric,
-            total: reading.value.total(),
+            total: self.shown.unwrap_or_else(|| reading.value.total()),
             target: spec.target,
             metric_type: spec.metric_type,
             within_tolerance: self.within_tolerance,
@@ -87,28 +96,40 @@ impl Proposal {
 }
 
 /// Why a reading cannot be used here.
-type Unusable = (ReadErrorKind, &'static str);
+pub(super) type Unusable = (ReadErrorKind, String);
 
-const NO_PODS: Unusable = (
-    ReadErrorKind::Protocol,
-    "metricType Value multiplies the Ready pods, and there is none (or nobody counted them): nothing can be proposed",
-);
-const NO_REQUESTS: Unusable = (
-    ReadErrorKind::Config,
-    "metricType Utilization is not allowed for a total; allowed values are 'Value' or 'AverageValue'",
-);
+fn no_pods() -> Unusable {
+    let why = "metricType Value multiplies the Ready pods, and there is none (or nobody counted them): nothing can be proposed";
+    (ReadErrorKind::Protocol, why.to_owned())
+}
 
-fn propose(ground: &Ground<'_>, spec: &MetricSpec, reading: &Reading, draft: &mut Draft) -> Result<Proposal, Unusable> {
-    let (total, target) = (milli(reading.value.total().0), milli(spec.target.0));
+fn no_requests() -> Unusable {
+    let allowed = "metricType Utilization is not allowed for a total; allowed values are 'Value' or 'AverageValue'";
+    (ReadErrorKind::Config, allowed.to_owned())
+}
+
+fn propose(
+    ground: &Ground<'_>,
+    spec: &MetricSpec,
+    reading: &Reading,
+    at: Tick,
+    draft: &mut Draft,
+) -> Result<Proposal, Unusable> {
+    if let Measured::PerPod(samples) = &reading.value {
+        let plain = pods::propose(ground, spec, samples, at, draft);
+        // What failed goes on failing: the pods that a write makes have nothing to do with it.
+        return plain.and_then(|plain| settled(ground, Some(plain), draft).ok_or_else(no_pods));
+    }
+    let (total, target) = (as_f64(reading.value.total().0), as_f64(spec.target.0));
     let ratio = total / target;
     match spec.metric_type {
-        MetricType::Utilization => Err(NO_REQUESTS),
+        MetricType::Utilization => Err(no_requests()),
         MetricType::AverageValue | MetricType::Value if ground.from_zero => Ok(Proposal::of(ratio)),
         MetricType::AverageValue => {
             let existing = ground.target.existing;
-            if within(ground.policy, total / (target * f64::from(existing))) {
+            if is_enough(existing, reading.value.total().0, spec.target.0, tolerance(ground.policy)) {
                 // status.replicas, not the present count, as the HPA does.
-                return Ok(Proposal { replicas: existing, within_tolerance: true, waits: None });
+                return Ok(Proposal { replicas: existing, within_tolerance: true, ..Proposal::default() });
             }
             Ok(Proposal::of(ratio))
         }
@@ -116,20 +137,27 @@ fn propose(ground: &Ground<'_>, spec: &MetricSpec, reading: &Reading, draft: &mu
     }
 }
 
-/// A Value metric: the ratio multiplies the Ready pods. For one sync period after a write of ours it proposes the present count,
-/// because our passes come faster than the HPA's and the new pods are not Ready yet.
+/// A Value metric: the ratio multiplies the Ready pods.
 fn by_ratio(ground: &Ground<'_>, ratio: f64, draft: &mut Draft) -> Result<Proposal, Unusable> {
     let replicas = ground.target.replicas;
-    if within(ground.policy, ratio) {
-        return Ok(Proposal { replicas, within_tolerance: true, waits: None });
+    if tolerance(ground.policy).contains(ratio) {
+        return Ok(Proposal { replicas, within_tolerance: true, ..Proposal::default() });
     }
     let plain = ground.target.ready.filter(|ready| *ready > 0).map(|ready| Proposal::of(ratio * f64::from(ready)));
+    settled(ground, plain, draft).ok_or_else(no_pods)
+}
+
+/// For one sync period after a write of ours a proposal that counts pods is the present count, because our passes come faster than the
+/// HPA's and the new pods are not there yet.
+fn settled(ground: &Ground<'_>, plain: Option<Proposal>, draft: &mut Draft) -> Option<Proposal> {
+    let replicas = ground.target.replicas;
     let end = ground.last_write.map(|at| at + ground.policy.settings.sync_period).filter(|end| *end > ground.now);
     if end.is_none() || plain.as_ref().is_some_and(|plain| plain.replicas == replicas) {
-        return plain.ok_or(NO_PODS);
+        return plain;
     }
     draft.wake(end);
-    Ok(Proposal { replicas, within_tolerance: false, waits: end })
+    let shown = plain.and_then(|plain| plain.shown);
+    Some(Proposal { replicas, within_tolerance: false, waits: end, shown })
 }
 
 impl Proposal {
@@ -139,27 +167,34 @@ impl Proposal {
     }
 }
 
-/// Both edges are inside; neither an infinite nor an undefined ratio is (hpa-algorithm §2).
-fn within(policy: &Policy, ratio: f64) -> bool {
+pub(super) fn tolerance(policy: &Policy) -> Tolerance {
     let (up, down) = policy.tolerances();
-    (1.0 - down..=1.0 + up).contains(&ratio)
+    Tolerance { up, down }
 }
 
-fn failure(trigger: u8, evidence: &Evidence, now: Tick) -> Step {
-    let (kind, message, since) = match evidence {
-        Evidence::Failed { error, since, .. } => (error.kind, error.message.clone(), *since),
-        Evidence::Good { at, .. } => (ReadErrorKind::Protocol, "the answer holds no metric".to_owned(), *at),
-        Evidence::Unread => (ReadErrorKind::Unavailable, "it has not been read yet".to_owned(), now),
-    };
-    Step::Failed { trigger, kind, message, since }
+impl Votes {
+    /// Takes a trigger without readings: its fallback's count, or a failure.
+    fn unheard(&mut self, trigger: u8, heard: &Heard<'_>, draft: &mut Draft) {
+        match heard {
+            Heard::Value { .. } => {}
+            Heard::Substituted(replicas, silence) => {
+                let (replicas, kind, since) = (*replicas, silence.kind, silence.since);
+                self.best = self.best.max(Some(replicas));
+                let message = silence.message.to_owned();
+                draft.steps.push(Step::Substituted { trigger, replicas, kind, message, since });
+            }
+            Heard::Silent { silence, until } => {
+                let (kind, message, since) = (silence.kind, silence.message.to_owned(), silence.since);
+                self.failed = self.failed.saturating_add(1);
+                draft.steps.push(Step::Failed { trigger, kind, message, since });
+                draft.wake(*until);
+                draft.steps.extend(until.map(|until| Step::FallbackWaits { trigger, until }));
+            }
+        }
+    }
 }
 
 /// Positions are `u8`: validation admits no more than 255 triggers.
 fn number(index: usize) -> u8 {
     u8::try_from(index).unwrap_or(u8::MAX)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "the HPA divides i64 thousandths as f64")]
-fn milli(value: i64) -> f64 {
-    value as f64
 }

@@ -1,5 +1,6 @@
 //! Stage 6: the stabilization windows, which keep a count that was recommended lately (hpa-algorithm §8.1 and §8.2).
 
+use crate::hpa::stabilize;
 use crate::memory::recommendations::{Edge, Entry, Recommendations};
 use crate::policy::Policy;
 use crate::time::{Span, Tick};
@@ -52,17 +53,16 @@ impl Stabilization<'_> {
     /// HPA could raise to an old recommendation, but our passes come faster, so it would chase what its rate limit held back.
     fn legacy(&self, window: Span) -> Stabilized {
         let highest = self.highest(window, Edge::Inclusive);
-        let replicas = self.desired.max(highest.unwrap_or(0)).min(self.desired.max(self.current));
+        let replicas = stabilize::legacy(self.desired, highest).min(self.desired.max(self.current));
         Stabilized { replicas, window, until: self.last_peak(replicas, window, Edge::Inclusive) }
     }
 
     /// With `behavior`: the present count, raised to the lowest recommendation of the up window, then lowered to the highest of the
     /// down window. An age equal to a window is outside.
     fn both(&self, up: Span, down: Span) -> Stabilized {
-        let lowest = self.recommendations.lowest(up, Edge::Exclusive, self.now);
-        let low = self.desired.min(lowest.map_or(u32::MAX, |entry| entry.replicas));
-        let high = self.desired.max(self.highest(down, Edge::Exclusive).unwrap_or(0));
-        let replicas = self.current.max(low).min(high);
+        let lowest = self.recommendations.lowest(up, Edge::Exclusive, self.now).map(|entry| entry.replicas);
+        let highest = self.highest(down, Edge::Exclusive);
+        let replicas = stabilize::between(self.current, self.desired, lowest, highest);
         if replicas < self.desired {
             let until = self.recommendations.newest_at_most(replicas).map(|entry| entry.expiry(up, Edge::Exclusive));
             return Stabilized { replicas, window: up, until };

@@ -54,7 +54,12 @@ fn last_word(decision: &Decision) -> Option<usize> {
         Step::Stabilized { .. } => limit == Limit::Stabilization,
         Step::Rate { .. } | Step::LegacyLimit { .. } => matches!(limit, Limit::ScaleUpRate | Limit::ScaleDownRate),
         Step::Bounds { .. } => matches!(limit, Limit::Minimum | Limit::Maximum),
-        Step::Proposal { .. } | Step::Failed { .. } | Step::Forced | Step::Leaving { .. } => false,
+        Step::Proposal { .. }
+        | Step::Failed { .. }
+        | Step::Substituted { .. }
+        | Step::FallbackWaits { .. }
+        | Step::Forced
+        | Step::Leaving { .. } => false,
     })
 }
 
@@ -78,7 +83,11 @@ impl Text<'_> {
     fn row(&self, step: &Step) -> Row {
         let desired = self.decision.desired;
         match step {
-            Step::Proposal { .. } | Step::Failed { .. } => self.trigger_row(step),
+            Step::Proposal { .. } | Step::Failed { .. } | Step::Substituted { .. } => self.trigger_row(step),
+            Step::FallbackWaits { until, .. } => {
+                let then = self.policy.fallback.map(|fallback| fallback.behavior.name()).unwrap_or_default();
+                row("fallback", then, None, &format!("acts from {}", self.time(*until)))
+            }
             Step::Paused { at: Some(at) } => row("pause", "paused-replicas", Some(*at), ""),
             Step::Paused { at: None } => row("pause", "paused", Some(desired), ""),
             Step::Forced => row("activity", "force-activation", None, "counts as active"),
@@ -111,8 +120,9 @@ impl Text<'_> {
             Step::Proposal { trigger, metric, total, target, metric_type, replicas, at, .. } => {
                 let mut note = format!("read {} ago", at.age(self.now.tick));
                 note.push_str(&self.remarks(step));
-                let detail =
-                    format!("{} {}", words::noun(*metric_type), words::quotient(*total, *target, *metric_type));
+                let of_pods = self.policy.triggers.get(usize::from(*trigger)).is_some_and(|of| of.resource_like);
+                let noun = words::noun(*metric_type, of_pods);
+                let detail = format!("{noun} {}", words::quotient(*total, *target, *metric_type));
                 row(
                     &words::trigger(self.policy, self.evidence, *trigger, Some(*metric)),
                     &detail,
@@ -124,6 +134,11 @@ impl Text<'_> {
                 let label = words::trigger(self.policy, self.evidence, *trigger, None);
                 let note = format!("since {}: {message}", self.time(*since));
                 row(&label, &format!("no value ({})", kind.reason()), None, &note)
+            }
+            Step::Substituted { trigger, replicas, kind, message, since } => {
+                let label = words::trigger(self.policy, self.evidence, *trigger, None);
+                let note = format!("since {}: {message}", self.time(*since));
+                row(&label, &format!("no value ({}), falls back", kind.reason()), Some(*replicas), &note)
             }
             _ => Row::default(),
         }

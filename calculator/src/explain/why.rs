@@ -30,10 +30,15 @@ enum Sentence {
 impl Text<'_> {
     /// `redis jobs 790 / 100 a replica wants 8`: the trigger that wants most.
     fn wish(&self) -> Option<String> {
-        let wants = |step: &&Step| {
-            if let Step::Proposal { replicas, .. } = step { Some(*replicas) } else { None }
+        let wants = |step: &&Step| match step {
+            Step::Proposal { replicas, .. } | Step::Substituted { replicas, .. } => Some(*replicas),
+            _ => None,
         };
         let most = self.decision.steps.iter().filter(|step| wants(step).is_some()).rev().max_by_key(wants)?;
+        if let Step::Substituted { trigger, replicas, .. } = most {
+            let name = words::trigger(self.policy, self.evidence, *trigger, None);
+            return Some(format!("{name} has no value and falls back to {replicas}"));
+        }
         let Step::Proposal { trigger, metric, total, target, metric_type, replicas, .. } = most else {
             return None;
         };

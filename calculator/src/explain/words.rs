@@ -42,9 +42,10 @@ pub(super) fn quotient(total: Milli, target: Milli, metric_type: MetricType) -> 
     }
 }
 
-/// What the number of a quotient is.
-pub(super) const fn noun(metric_type: MetricType) -> &'static str {
+/// What the number of a quotient is; the average of the pods' own metrics is no backlog.
+pub(super) const fn noun(metric_type: MetricType, of_pods: bool) -> &'static str {
     match metric_type {
+        MetricType::AverageValue if of_pods => "average",
         MetricType::AverageValue => "backlog",
         MetricType::Value => "value",
         MetricType::Utilization => "utilization",

@@ -2,7 +2,8 @@
 //!
 //! The text is JSON with wall times in milliseconds: `v` version, `n` replicas, `a` whether active, `t` the last activity (only while
 //! inactive: "active" lasts until the text is read, so it need not be written anew), `w` the last write, `p` and `l` the highest and
-//! lowest recommendations, `u` and `d` replicas added and removed, `c` the latest counts; lists hold `[time, replicas]`, oldest first.
+//! lowest recommendations, `u` and `d` replicas added and removed, `c` the latest counts; lists hold `[time, replicas]`, oldest first. `f` are
+//! the failing triggers of an object with a fallback, `[for how long, trigger]`: a length of time, because downtime does not count.
 //!
 //! Recommendations change the text with every pass, but they are not worth a write of their own: a text stays good until the next
 //! scaling or flip of activity ([`Memory::flips`]), because the count found at load is held for one window anyway. So a steady object
@@ -14,9 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::Memory;
 use super::counts::Counts;
 use super::events::{Event, Events, LONGEST_PERIOD};
+use super::failing::{Failing, First};
 use super::recommendations::{Entry, LONGEST_WINDOW, Recommendations};
 use crate::policy::Policy;
-use crate::time::{Now, Tick};
+use crate::time::{Now, Span, Tick};
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -80,6 +82,7 @@ impl Checkpoint {
             l: lows,
             u: events(&memory.ups),
             d: events(&memory.downs),
+            f: stored_failing(&memory.failing),
             c: counts.into_iter().skip(ended).map(|(at, replicas)| Pair(wall(at), replicas)).collect(),
         };
         // Numbers and lists of numbers always have a JSON form; an empty text would be a fresh memory.
@@ -94,6 +97,7 @@ impl Checkpoint {
     pub fn restore(&self, policy: &Policy, replicas: u32, now: Now) -> Result<Memory, CheckpointError> {
         let mut memory =
             if self.0.trim().is_empty() { Memory::default() } else { Stored::parse(&self.0)?.memory(now)? };
+        memory.failing = acting(&memory.failing, policy);
         if let Some(before) = memory.replicas.filter(|before| *before != replicas) {
             memory.scaled(policy, before, replicas, now.tick);
         }
@@ -130,6 +134,8 @@ struct Stored {
     d: Vec<Pair>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     c: Vec<Pair>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    f: Vec<Pair>,
 }
 
 /// Every version has this field; nothing else is looked at before it is known.
@@ -168,9 +174,39 @@ impl Stored {
             last_active: if self.a { Some(now.tick) } else { last_active },
             active: self.a,
             last_write: self.w.map(|millis| tick(millis, now)).transpose()?,
+            failing: restored_failing(&self.f, now.tick),
             replicas: self.n,
         })
     }
+}
+
+/// How many failing triggers are stored: beyond them a fallback begins to count anew at load.
+const FAILING: usize = 64;
+
+fn stored_failing(failing: &Failing) -> Vec<Pair> {
+    failing.iter().take(FAILING).map(|first| Pair(first.since.age(first.seen).0, first.trigger.into())).collect()
+}
+
+/// The time that was counted ends now.
+fn restored_failing(pairs: &[Pair], now: Tick) -> Failing {
+    let mut failing = Failing::default();
+    for Pair(length, trigger) in pairs {
+        if let Ok(trigger) = u8::try_from(*trigger) {
+            failing.push(First { trigger, since: now - Span((*length).max(0)), seen: now, acting: false });
+        }
+    }
+    failing
+}
+
+/// Which of them a fallback acted for when they were stored.
+fn acting(failing: &Failing, policy: &Policy) -> Failing {
+    let mut restored = Failing::default();
+    let patience = policy.fallback.as_ref().map(|fallback| fallback.patience(policy.polling_interval));
+    for first in failing.iter() {
+        let acting = patience.is_some_and(|patience| first.since.age(first.seen) >= patience);
+        restored.push(First { acting, ..*first });
+    }
+    restored
 }
 
 fn tick(millis: i64, now: Now) -> Result<Tick, CheckpointError> {

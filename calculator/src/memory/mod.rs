@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod counts;
 pub mod events;
+pub mod failing;
 pub mod recommendations;
 
 use crate::decision::Effects;
@@ -10,6 +11,7 @@ use crate::policy::Policy;
 use crate::time::Tick;
 use counts::Counts;
 use events::Events;
+use failing::Failing;
 use recommendations::Recommendations;
 
 /// The memory of one object. Kept in ticks; [`checkpoint::Checkpoint`] is its stored form.
@@ -29,6 +31,8 @@ pub struct Memory {
     pub active: bool,
     /// Our last successful write.
     pub last_write: Option<Tick>,
+    /// Since when triggers have failed; only with a fallback.
+    pub failing: Failing,
     /// The count that we wrote or saw last; what a difference is measured from at load.
     pub replicas: Option<u32>,
 }
@@ -48,11 +52,16 @@ impl Memory {
         if let Some(active) = effects.active {
             self.active = active;
         }
+        if let Some(failing) = &effects.failing {
+            self.failing.clone_from(failing);
+        }
     }
 
-    /// Whether taking up these effects changes the activity: then, and after a write, the memory is worth storing.
+    /// Whether taking up these effects changes the activity, or what a fallback counts on: then, and after a write, the memory is worth
+    /// storing.
     pub fn flips(&self, effects: &Effects) -> bool {
         effects.active.is_some_and(|active| active != self.active)
+            || effects.failing.as_ref().is_some_and(|failing| failing.differs(&self.failing))
     }
 
     /// Our own write succeeded, or turns out to have succeeded: `from` became `to` at `at`.

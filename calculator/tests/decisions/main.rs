@@ -1,12 +1,17 @@
 //! Decisions as a user sees them: worked timelines, one a clause, and properties over random histories.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are no tests to clippy")]
 
+mod autoscaler;
 mod bounds;
 mod checkpoint;
 mod explain;
+mod fallback;
 mod hpa;
+mod known;
+mod laws;
 mod model;
 mod next;
+mod pods;
 mod random;
 mod rates;
 mod stabilization;

@@ -9,7 +9,7 @@
 use proptest::prelude::*;
 use tidegate_calculator::behavior::{RatePolicy, Rules, Select, Unit};
 use tidegate_calculator::observation::Evidence;
-use tidegate_calculator::policy::{Consent, Policy};
+use tidegate_calculator::policy::{Consent, FallbackBehavior, Policy};
 use tidegate_calculator::source::MetricType;
 use tidegate_calculator::time::{Span, Tick};
 
@@ -59,7 +59,10 @@ impl History {
                 Some(at) => at.0 + policy.cooldown.0,
                 None => world.created.0 + policy.initial_cooldown.0,
             };
-            let fresh = world.triggers.iter().all(|trigger| trigger.begun().is_some_and(|begun| begun.0 > end));
+            let fresh = (0..world.triggers.len()).all(|index| {
+                let read = world.triggers[index].begun().is_some_and(|begun| begun.0 > end);
+                read || substitute(world, index, now).is_some()
+            });
             let forbidden = policy.paused_scale_in || policy.consent == Consent::PolicyMissing;
             if current <= rest {
                 verdict.desired = rest;
@@ -87,8 +90,8 @@ impl History {
         let target = world.target;
         let (up, down) = world.policy.tolerances();
         let near = |ratio: f64| 1.0 - down <= ratio && ratio <= 1.0 + up;
-        let vote = |evidence: &Evidence| {
-            let Evidence::Good { readings, .. } = evidence else { return None };
+        let vote = |(trigger, evidence): (usize, &Evidence)| {
+            let Evidence::Good { readings, .. } = evidence else { return substitute(world, trigger, now) };
             let (spec, reading) = &readings[0];
             let (total, goal) = (reading.value.total().0 as f64, spec.target.0 as f64);
             let quotient = total / goal;
@@ -103,7 +106,7 @@ impl History {
                 _ => target.ready.filter(|n| *n > 0).map(|n| (quotient * f64::from(n)).ceil() as u32),
             }
         };
-        world.triggers.iter().map(vote).collect()
+        world.triggers.iter().enumerate().map(vote).collect()
     }
 
     fn stabilized(&self, policy: &Policy, current: u32, desired: u32, hold: bool, now: Tick) -> u32 {
@@ -186,11 +189,30 @@ fn active_at(world: &World, now: Tick) -> Option<Tick> {
     if world.policy.force_activation {
         return Some(now);
     }
-    let active = world.triggers.iter().filter_map(|evidence| match evidence {
+    let active = world.triggers.iter().enumerate().filter_map(|(index, evidence)| match evidence {
         Evidence::Good { readings, at, .. } if readings[0].1.active => Some(*at),
-        _ => None,
+        _ => substitute(world, index, now).filter(|replicas| *replicas > 0).map(|_| now),
     });
     active.max()
+}
+
+/// What a fallback stands for, once the trigger has failed for `threshold` polling intervals.
+fn substitute(world: &World, trigger: usize, now: Tick) -> Option<u32> {
+    let (fallback, current) = (world.policy.fallback?, world.target.replicas);
+    let Evidence::Failed { since, .. } = &world.triggers[trigger] else { return None };
+    if now.0 - since.0 < i64::from(fallback.threshold) * world.policy.polling_interval.0 {
+        return None;
+    }
+    let rests = current == 0 || (world.policy.idle.is_some() && current < world.policy.min);
+    if world.specs[trigger].metric_type == MetricType::Value && world.target.ready.unwrap_or(0) == 0 && !rests {
+        return None;
+    }
+    Some(match fallback.behavior {
+        FallbackBehavior::Static => fallback.replicas,
+        FallbackBehavior::CurrentReplicas => current,
+        FallbackBehavior::CurrentReplicasIfHigher => current.max(fallback.replicas),
+        FallbackBehavior::CurrentReplicasIfLower => current.min(fallback.replicas),
+    })
 }
 
 fn best(votes: &[Option<u32>]) -> Option<u32> {

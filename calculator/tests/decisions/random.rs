@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tidegate_calculator::behavior::{Behavior, GivenRules, RatePolicy, Select, Unit};
 use tidegate_calculator::decision::Health;
-use tidegate_calculator::policy::{Consent, Policy, Settings};
+use tidegate_calculator::policy::{Consent, Fallback, FallbackBehavior, Policy, Settings};
 use tidegate_calculator::time::{Span, Tick};
 
 use crate::world::World;
@@ -68,34 +68,54 @@ fn given() -> impl Strategy<Value = GivenRules> {
     })
 }
 
+fn fallback() -> impl Strategy<Value = Fallback> {
+    let behavior = prop_oneof![
+        3 => Just(FallbackBehavior::Static),
+        1 => Just(FallbackBehavior::CurrentReplicas),
+        1 => Just(FallbackBehavior::CurrentReplicasIfHigher),
+        1 => Just(FallbackBehavior::CurrentReplicasIfLower),
+    ];
+    (0_u32..3, 0_u32..15, behavior).prop_map(|(threshold, replicas, behavior)| Fallback {
+        threshold,
+        replicas,
+        behavior,
+    })
+}
+
 pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     let bounds = (0_u32..4, 1_u32..20, prop::option::weighted(0.3, 0_u32..3));
     let times = (0_i64..70_000, 0_i64..30_000, 0_i64..70_000, prop_oneof![Just(15_000_i64), 1_i64..20_000]);
     let flags =
         (prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::bool::weighted(0.05), prop::bool::weighted(0.1));
     let behavior = prop::option::of((given(), given()));
-    (bounds, times, flags, behavior, prop::bool::ANY).prop_map(|(bounds, times, flags, behavior, tolerant)| {
-        let (min, above, idle) = bounds;
-        let settings = Settings {
-            sync_period: Span(times.3),
-            tolerance: if tolerant { 0.1 } else { 0.0 },
-            downscale_window: Span(times.2),
-        };
-        Policy {
-            min,
-            max: min + above,
-            idle: idle.filter(|idle| *idle < min || (*idle == 0 && min == 0)),
-            cooldown: Span(times.0),
-            initial_cooldown: Span(times.1),
-            paused_scale_in: flags.0,
-            paused_scale_out: flags.1,
-            force_activation: flags.2,
-            consent: if flags.3 { Consent::PolicyMissing } else { Consent::Full },
-            behavior: behavior.map(|(up, down)| Behavior::filled(up, down, &settings)),
-            settings,
-            ..Policy::with_defaults("redis")
-        }
-    })
+    let failures = (prop::option::weighted(0.4, fallback()), 1_i64..20_000);
+    (bounds, times, flags, behavior, failures, prop::bool::ANY).prop_map(
+        |(bounds, times, flags, behavior, failures, tolerant)| {
+            let (min, above, idle) = bounds;
+            let settings = Settings {
+                sync_period: Span(times.3),
+                tolerance: if tolerant { 0.1 } else { 0.0 },
+                downscale_window: Span(times.2),
+                ..Settings::default()
+            };
+            Policy {
+                min,
+                max: min + above,
+                idle: idle.filter(|idle| *idle < min || (*idle == 0 && min == 0)),
+                cooldown: Span(times.0),
+                initial_cooldown: Span(times.1),
+                paused_scale_in: flags.0,
+                paused_scale_out: flags.1,
+                force_activation: flags.2,
+                consent: if flags.3 { Consent::PolicyMissing } else { Consent::Full },
+                behavior: behavior.map(|(up, down)| Behavior::filled(up, down, &settings)),
+                settings,
+                fallback: failures.0,
+                polling_interval: Span(failures.1),
+                ..Policy::with_defaults("redis")
+            }
+        },
+    )
 }
 
 /// Two triggers, the second of them a Value metric or not.
@@ -117,7 +137,7 @@ impl World {
     pub(crate) fn happens(&mut self, happening: Happening, now: Tick) {
         match happening {
             Happening::Reads { trigger, total, active } => self.good(trigger, total, active, now, now),
-            Happening::Fails { trigger } => self.fails(trigger, now),
+            Happening::Fails { trigger } => self.fails_again(trigger, now),
             Happening::Foreign(replicas) if replicas != self.target.replicas => {
                 self.replicas(replicas);
                 self.memory.changed_by_others(replicas, now);

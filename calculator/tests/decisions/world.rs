@@ -51,7 +51,7 @@ impl World {
     /// `replicas` that all exist and are Ready, and as many redis triggers of `target` items a replica as there are totals; every
     /// trigger has been read at 0 and is active above 0.
     pub(crate) fn new(replicas: u32, target: i64, totals: &[i64]) -> Self {
-        let trigger = TriggerPolicy { kind: "redis".to_owned(), name: None, resource_like: false };
+        let trigger = TriggerPolicy::new("redis");
         let spec = |index: usize| MetricSpec {
             name: format!("s{index}-redis-list{index}"),
             metric_type: MetricType::AverageValue,
@@ -90,13 +90,33 @@ impl World {
         self.triggers[trigger] = Evidence::Good { readings, begun, at: when };
     }
 
+    /// More items in what a trigger read last; activity and times stay.
+    pub(crate) fn raise(&mut self, trigger: usize, more: i64) {
+        if let Evidence::Good { readings, .. } = &mut self.triggers[trigger]
+            && let Measured::Total(series) = &mut readings[0].1.value
+        {
+            series.push(Milli::units(more));
+        }
+    }
+
     pub(crate) fn fails(&mut self, trigger: usize, since: Tick) {
         let error = ReadError::endpoint(ReadErrorKind::Timeout, "redis:6379 did not answer within 3 s");
         self.triggers[trigger] = Evidence::Failed { error, since, good: None };
     }
 
+    /// Fails as an engine tells it: a failure goes on, and the last good reading is known.
+    pub(crate) fn fails_again(&mut self, trigger: usize, now: Tick) {
+        let (good, since) = match &self.triggers[trigger] {
+            Evidence::Failed { since, good, .. } => (*good, *since),
+            other => (other.last_good(), now),
+        };
+        let error = ReadError::endpoint(ReadErrorKind::Timeout, "redis:6379 did not answer within 3 s");
+        self.triggers[trigger] = Evidence::Failed { error, since, good };
+    }
+
     pub(crate) fn value_metric(&mut self, trigger: usize) {
         self.specs[trigger].metric_type = MetricType::Value;
+        self.policy.triggers[trigger].metric_type = MetricType::Value;
     }
 
     /// Decides without changing anything.

@@ -41,7 +41,10 @@ fn row_a1_forty_items_at_five_each_are_eight_replicas_in_one_write() {
     let decision = world.act(at(5));
     assert_eq!((decision.write, decision.limited_by), (Some(8), Limit::Metrics));
     assert!(decision.active && !decision.lowers_by_metrics);
-    assert_eq!(decision.effects, Effects { hold: None, record: Some(8), active_at: Some(at(0)), active: Some(true) });
+    assert_eq!(
+        decision.effects,
+        Effects { hold: None, record: Some(8), active_at: Some(at(0)), active: Some(true), failing: None }
+    );
     assert!(decision.steps.contains(&Step::Leaving { replicas: 8 }));
     // 8 - max(1, 0) = 7 are booked, and leaving counts as activity.
     assert_eq!(world.memory.ups.sum(Span::seconds(60), at(5)), 7);

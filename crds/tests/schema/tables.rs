@@ -106,7 +106,7 @@ pub(crate) const KINDS: &[Kind] = &[
         short: &["sr"],
         scope: "Namespaced",
         columns: &[
-            ("Target", "string", ".status.target.name", 0),
+            ("Target", "string", ".status.reference", 0),
             ("Replicas", "integer", ".status.replicas", 0),
             ("Desired", "integer", ".status.desired", 0),
             ("Min", "integer", ".status.min", 0),
@@ -266,6 +266,7 @@ const SCALED_JOB_STATUS: &[Row] = &[
 ];
 
 const SCALE_RECORD: &[Row] = &[
+    row("status.reference", Text),
     row("status.target", Object).atomic(),
     row("status.target.apiVersion", Text).required(),
     row("status.target.kind", Text).required(),

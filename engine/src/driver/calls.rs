@@ -11,7 +11,7 @@ use crate::defect;
 use crate::ports::{Journal, Resolver, Sources, Target};
 use crate::protocol::{ApplyError, Call, Entry, Input, JournalError, TargetError, Version};
 use crate::subject::{ObjectId, Subject, TargetRef};
-use crate::{APPLY_DEADLINE, READ_DEADLINE, REFRESH_DEADLINE, STORE_DEADLINE};
+use crate::{APPLY_DEADLINE, REFRESH_DEADLINE, STORE_DEADLINE};
 
 /// The end of a call.
 pub(super) enum Done<S> {
@@ -59,8 +59,9 @@ pub(super) async fn open<S: Sources, R: Resolver>(
     call: Call,
     subject: Arc<Subject>,
     trigger: u8,
+    deadline: Span,
 ) -> Done<S::Source> {
-    let built = guarded(READ_DEADLINE, async {
+    let built = guarded(deadline, async {
         let Some(wanted) = subject.triggers.get(usize::from(trigger)) else {
             return Err(ReadError::query(ReadErrorKind::Config, "there is no such trigger"));
         };

@@ -4,5 +4,6 @@
 mod faults;
 mod memory;
 mod passes;
+mod stored;
 mod tenure;
 mod world;

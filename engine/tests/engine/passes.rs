@@ -11,6 +11,21 @@ use tidegate_engine::subject::{Hold, ObjectId, Subject, TargetRef};
 use crate::world::{World, id, policy, readings, subject, target, two_triggers};
 
 #[test]
+fn a_read_has_the_time_that_the_engine_was_told() {
+    let mut world = World::empty(0);
+    world.engine =
+        tidegate_engine::core::Engine::new(tidegate_engine::protocol::Tenure::Held).with_read_deadline(Span(250));
+    world.backlog.remove(&0);
+    world.set(subject(policy()), Checkpoint::default());
+    world.run_to(10);
+    let failed = |world: &World| world.event_count(|event| matches!(event, Event::TriggerFailed { .. }));
+    world.run_to(250 + 900);
+    assert_eq!(failed(&world), 0);
+    world.run_to(250 + 1_100);
+    assert_eq!(failed(&world), 1, "the engine waits a second longer than the driver");
+}
+
+#[test]
 fn zero_to_eight_in_one_write_and_back_at_the_end_of_the_cooldown() {
     let mut world = World::new(0, policy());
     world.backlog.insert(0, Ok(40));

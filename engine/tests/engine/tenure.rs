@@ -82,6 +82,7 @@ fn a_write_that_waits_for_room_is_not_sent_after_the_tenure() {
                 match command {
                     Command::Open(call, ..) => inputs.push(Input::Opened(call, Ok(Some(EndpointId(1))))),
                     Command::Read(call, index, ..) => inputs.push(Input::Read(call, Ok(readings(index, 40)))),
+                    Command::Store(call, ..) => inputs.push(Input::Stored(call, Ok(()))),
                     Command::Apply(call, ..) => calls.push(call),
                     _ => {}
                 }

@@ -101,7 +101,7 @@ pub(crate) fn subject(policy: Policy) -> Subject {
 }
 
 pub(crate) fn two_triggers() -> Policy {
-    let trigger = TriggerPolicy { kind: "redis".to_owned(), name: None, resource_like: false };
+    let trigger = TriggerPolicy::new("redis");
     Policy { triggers: vec![trigger.clone(), trigger], ..policy() }
 }
 

@@ -5,7 +5,7 @@ use tidegate_engine::protocol::{ApplyError, LastChange, TargetError};
 use tidegate_engine::subject::Severity;
 
 use super::*;
-use crate::kubernetes::journal::fake::{Fake, Fault};
+use crate::kubernetes::fake::{Fake, Fault};
 use crate::kubernetes::status::fixtures::{annotated, facts, finding, id};
 
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/shop/events";
@@ -23,7 +23,7 @@ async fn requests(fake: &Fake, count: usize) -> Vec<(String, Value)> {
     while seen.len() < count {
         assert!(started.elapsed() < CALL_DEADLINE, "{count} requests are awaited, and came: {seen:?}");
         tokio::time::sleep(Duration::from_millis(2)).await;
-        seen.extend(fake.requests());
+        seen.extend(fake.taken());
     }
     seen
 }

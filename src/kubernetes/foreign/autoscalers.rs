@@ -16,12 +16,10 @@ use tokio::sync::watch;
 
 use crate::kubernetes::holds::{Holds, TargetKey, Whom};
 use crate::kubernetes::keda::is_forbidden;
-use crate::kubernetes::patience::patient;
+use crate::kubernetes::patience::Patience;
 
 /// The reason of the hold.
 pub const FOREIGN_AUTOSCALER: &str = "ForeignAutoscaler";
-/// The objects of one page of a list.
-const PAGE: u32 = 500;
 
 /// What is kept of an autoscaler.
 type Autoscaler = Object<View, NotUsed>;
@@ -164,9 +162,10 @@ impl AutoscalerWatch {
             let of = |namespace: &String| Api::namespaced_with(self.client.clone(), namespace, &resource);
             self.namespaces.iter().map(of).collect()
         };
-        let config = watcher::Config::default().page_size(PAGE);
+        let config = watcher::Config::default();
+        let patience = Patience::default();
         select_all(apis.into_iter().enumerate().map(|(place, api)| {
-            let words = patient(watcher(api, config.clone())).map(move |word| (place, word));
+            let words = patience.watch(api, config.clone()).map(move |word| (place, word));
             Box::pin(words) as Pin<Box<dyn Stream<Item = Word> + Send>>
         }))
     }

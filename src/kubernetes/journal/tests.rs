@@ -4,8 +4,8 @@ use tidegate_engine::snapshot::Phase;
 use tidegate_engine::subject::Hold;
 use tokio::time::Instant;
 
-use super::fake::{Fake, Fault};
 use super::*;
+use crate::kubernetes::fake::{Fake, Fault};
 use crate::kubernetes::holds::Whom;
 use crate::kubernetes::known::RecordFacts;
 use crate::kubernetes::status::fixtures::{active, cooling, facts, id, nothing};
@@ -58,7 +58,7 @@ impl Setting {
 
     /// The requests since the last look, but for events, which come when they come.
     fn requests(&self) -> Vec<String> {
-        let requests = self.fake.requests().into_iter().map(|(request, _)| request);
+        let requests = self.fake.taken().into_iter().map(|(request, _)| request);
         requests.filter(|request| !request.contains("events.k8s.io")).collect()
     }
 
@@ -223,7 +223,7 @@ async fn what_is_gone_is_stored_well() {
     setting.store(&active()).await.unwrap();
     assert_eq!(setting.requests(), [patch(RECORD)], "nothing is tried in a namespace that is gone");
 
-    setting.fake.remove(OBJECT);
+    setting.fake.delete(OBJECT);
     setting.store(&active()).await.unwrap();
     assert_eq!(setting.requests(), [patch(RECORD), status_of(RECORD), status_of(OBJECT)]);
 
@@ -240,7 +240,7 @@ async fn a_record_that_was_deleted_is_made_again() {
     setting.store(&active()).await.unwrap();
     setting.watch();
     setting.requests();
-    setting.fake.remove(RECORD);
+    setting.fake.delete(RECORD);
     setting.store(&cooling()).await.unwrap();
     let expected = [status_of(RECORD), patch(RECORD), status_of(RECORD), status_of(OBJECT)];
     assert_eq!(setting.requests(), expected);
@@ -327,7 +327,7 @@ async fn becoming_ready_is_announced() {
     let mut events: Vec<Value> = Vec::new();
     while events.is_empty() && started.elapsed() < CALL_DEADLINE {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        let requests = setting.fake.requests().into_iter();
+        let requests = setting.fake.taken().into_iter();
         events.extend(requests.filter(|(request, _)| request.contains("events.k8s.io")).map(|(_, body)| body));
     }
     assert_eq!(events[0]["reason"], "ScaledObjectReady");
@@ -359,4 +359,38 @@ fn a_write_that_the_watches_never_show_is_read_anew_after_a_while() {
     let mut seen = Sight::written("12".to_owned(), 1);
     assert_eq!(seen.before(Some(("13", &2))), Before::Known(Some(2)));
     assert_eq!(Sight::written(String::new(), 1).before(Some(("9", &0))), Before::Unknown);
+}
+
+#[tokio::test]
+async fn a_pause_that_the_api_server_asks_for_is_kept() {
+    for fault in [Fault::Busy(2), Fault::Ask(429, 2), Fault::Ask(503, 2)] {
+        let setting = Setting::new(CALL_DEADLINE);
+        setting.store(&active()).await.unwrap();
+        setting.watch();
+        setting.requests();
+        setting.fake.script([Some(fault.clone())]);
+        let begun = Instant::now();
+        while setting.store(&cooling()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(begun.elapsed() >= Duration::from_secs(2), "{fault:?}: {:?}", begun.elapsed());
+        let writes = setting.requests().into_iter().filter(|request| request.starts_with("PATCH")).count();
+        assert_eq!(writes, 3, "{fault:?}: one in vain, and one of each");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_slow_never_lands_after_the_next_one() {
+    let setting = Setting::new(CALL_DEADLINE);
+    setting.store(&active()).await.unwrap();
+    setting.watch();
+    setting.fake.script([Some(Fault::Late(Duration::from_millis(300)))]);
+    let longer = Entry { desired: Some(9), ..cooling() };
+    let (old, new) = (cooling(), longer);
+    let (first, second) = tokio::join!(setting.store(&old), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        setting.store(&new).await
+    });
+    assert_eq!((first, second), (Ok(()), Ok(())));
+    assert_eq!(setting.record().desired, Some(9));
 }

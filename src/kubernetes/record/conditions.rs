@@ -12,6 +12,7 @@ use tidegate_calculator::decision::{Health, Limit};
 use tidegate_crds::scale_record::Target;
 use tidegate_engine::protocol::Entry;
 use tidegate_engine::snapshot::Phase;
+use tidegate_engine::subject::Hold;
 
 use crate::kubernetes::status::{LONGEST_MESSAGE, cut, refusal};
 
@@ -20,6 +21,10 @@ const FALSE: &str = "False";
 const UNKNOWN: &str = "Unknown";
 
 const CHECKPOINT_LOST: &str = "CheckpointLost";
+const TRIGGERS_FAILED: &str = "TriggersFailed";
+
+/// How the text about a failing trigger begins.
+const TRIGGER: &str = "triggers[";
 
 /// How long a lost memory is worth knowing: the longest window that it could have held.
 const WORTH_KNOWING: SignedDuration = SignedDuration::from_hours(1);
@@ -69,8 +74,13 @@ fn scaling_active(entry: &Entry) -> Said {
             told(UNKNOWN, "Starting", "the triggers have not been read yet")
         }
         (_, Some(Health::Good)) => told(TRUE, "ValidMetricFound", "all triggers give values"),
-        (_, Some(Health::Partial)) => told(TRUE, "ValidMetricFound", "some triggers give values"),
-        (_, Some(Health::Failing)) => told(FALSE, "FailedGetExternalMetric", "no trigger that gives a value is active"),
+        (_, Some(Health::Partial)) => {
+            (TRUE, "ValidMetricFound", format!("some triggers give values; {} cannot be read", first(entry)))
+        }
+        (_, Some(Health::Failing)) => {
+            let message = format!("no trigger that gives a value is active; {} cannot be read", first(entry));
+            (FALSE, "FailedGetExternalMetric", message)
+        }
     }
 }
 
@@ -110,14 +120,37 @@ fn ours(entry: &Entry) -> Vec<(&'static str, Said)> {
     }
     let looked = matches!(entry.phase, Phase::Starting | Phase::Running | Phase::Held(_));
     if let (true, Some(health @ (Health::Partial | Health::Failing))) = (looked, entry.health) {
-        let which = "`tidegate explain` says which and why";
-        let message = match health {
-            Health::Partial => format!("some triggers cannot be read; {which}"),
-            _ => format!("triggers cannot be read, so nothing is lowered; {which}"),
-        };
-        ours.push(("TriggersFailed", (TRUE, health.reason(), message)));
+        let lowered = if health == Health::Partial { "" } else { ", so nothing is lowered" };
+        let message = format!("{} cannot be read{lowered}; `tidegate explain` says why", first(entry));
+        ours.push((TRIGGERS_FAILED, (TRUE, health.reason(), message)));
     }
     ours
+}
+
+/// The first failing trigger and the class of its failure: `triggers[1] (TriggerTimeout)`. The text of the failure is not here, because
+/// it may change with every read.
+fn first(entry: &Entry) -> String {
+    match entry.failing {
+        Some((trigger, kind)) => format!("{TRIGGER}{trigger}] ({})", kind.reason()),
+        None => "a trigger".to_owned(),
+    }
+}
+
+/// The first failing trigger, read back from the condition.
+pub(super) fn failing(conditions: &[Condition]) -> Option<u8> {
+    let told = conditions.iter().find(|condition| condition.type_ == TRIGGERS_FAILED)?;
+    told.message.strip_prefix(TRIGGER)?.split_once(']')?.0.parse().ok()
+}
+
+/// Whether nothing is the case but this hold, if any.
+pub(super) fn are_of(conditions: &[Condition], hold: Option<&Hold>) -> bool {
+    let is = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
+    ["Refused", "TargetFailed", "Quarantined"].into_iter().all(|kind| is(kind).is_none())
+        && match (is("Held"), hold) {
+            (Some(told), Some(hold)) => told.reason == hold.reason && told.message == hold.message,
+            (None, None) => true,
+            _ => false,
+        }
 }
 
 /// Told when it happens, and for an hour after.

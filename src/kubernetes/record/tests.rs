@@ -26,6 +26,7 @@ fn conditions(status: &ScaleRecordStatus) -> Vec<String> {
 fn the_first_entry_fills_every_column() {
     let expected = json!({
         "target": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "worker" },
+        "reference": "Deployment/worker",
         "replicas": 8, "desired": 8, "min": 0, "max": 10,
         "mode": "Scale",
         "lastChange": { "at": "2026-03-01T12:00:00Z", "from": 0, "to": 8, "why": "triggers[0] asks for 8: 40 at 5 each" },

@@ -15,7 +15,7 @@ use tidegate_engine::snapshot::Phase;
 use tidegate_engine::subject::Hold;
 
 use super::words::{LONGEST_MESSAGE, cut, refusal, target_refusal};
-use crate::kubernetes::known::ObjectFacts;
+use crate::kubernetes::known::{ObjectFacts, StatusView};
 
 const READY: &str = "Ready";
 const ACTIVE: &str = "Active";
@@ -67,6 +67,23 @@ pub(in crate::kubernetes) fn is_force_activated(annotations: &BTreeMap<String, S
     switch(Some(annotations), FORCE_ACTIVATION)
 }
 
+/// Whether the Ready condition has this reason.
+pub(in crate::kubernetes) fn is_ready_because(status: &StatusView, reason: &str) -> bool {
+    let found = status.conditions.iter().find(|condition| condition.kind == READY);
+    found.is_some_and(|condition| condition.reason.as_deref() == Some(reason))
+}
+
+/// Whether a hold is there to watch on purpose, so that another writer is no obstacle.
+pub(in crate::kubernetes) fn is_observing(hold: &Hold) -> bool {
+    OBSERVING.contains(&hold.reason)
+}
+
+/// Whether the Paused condition says what the annotations say.
+pub(super) fn shows_pause(conditions: &[Condition], annotations: &BTreeMap<String, String>) -> bool {
+    let before = conditions.iter().find(|condition| condition.kind == PAUSED_TYPE);
+    before == Some(&paused(annotations, before))
+}
+
 fn ready(facts: &ObjectFacts, entry: &Entry, before: Option<&Condition>) -> Condition {
     let failed = |reason, message: &str| condition(READY, FALSE, reason, message);
     match &entry.phase {
@@ -80,7 +97,7 @@ fn ready(facts: &ObjectFacts, entry: &Entry, before: Option<&Condition>) -> Cond
             failed("ErrorGettingCurrentReplicas", &message)
         }
         Phase::TargetFailed(error) => failed("ScaledObjectCheckFailed", &target_refusal(&error.to_string())),
-        Phase::Held(Hold { reason, message }) if !OBSERVING.contains(reason) => failed(reason, message),
+        Phase::Held(hold) if !is_observing(hold) => failed(hold.reason, &hold.message),
         Phase::Starting | Phase::Running | Phase::Paused | Phase::Held(_) => {
             if is_paused(&facts.annotations) || entry.phase == Phase::Paused {
                 return condition(READY, TRUE, "ScaledObjectReady", "ScaledObject is paused");

@@ -58,6 +58,7 @@ pub(in crate::kubernetes) fn active() -> Entry {
         last_active: Some("2026-03-01T12:00:00.2Z".parse().unwrap()),
         health: Some(Health::Good),
         triggers: vec![true, false],
+        failing: None,
         checkpoint: Some(Checkpoint(r#"{"v":1,"n":8}"#.to_owned())),
     }
 }
@@ -86,6 +87,7 @@ pub(in crate::kubernetes) fn nothing(phase: Phase) -> Entry {
         last_active: None,
         health: None,
         triggers: Vec::new(),
+        failing: None,
         checkpoint: None,
     }
 }

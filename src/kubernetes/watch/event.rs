@@ -23,6 +23,8 @@ pub(in crate::kubernetes) enum What {
     Authentications,
     /// ClusterTriggerAuthentications.
     ClusterAuthentications,
+    /// The metadata of CustomResourceDefinitions.
+    Definitions,
     /// Targets of one kind.
     Targets(KindKey),
     /// The metadata of Secrets or ConfigMaps.
@@ -52,8 +54,12 @@ pub(in crate::kubernetes) enum Event {
     TargetGone(KindKey, ObjectId),
     /// The answer to [`Order::Read`], with the print of the environments if that was asked for.
     Read(TargetRef, Result<Seen, TargetError>, Option<u64>),
+    /// Nobody looks for a kind any more: it is not there.
+    GivenUp(KindKey),
     /// A kind that could not be scaled before can be now.
     Found(KindKey),
+    /// Kinds of this group have come or changed.
+    Defined(Arc<str>),
     /// Something uses the Secrets or ConfigMaps of a place.
     Wanted(Place),
     /// A Secret or a ConfigMap has this version, or is gone.
@@ -71,6 +77,8 @@ pub(in crate::kubernetes) enum Order {
     WatchKind(KindKey),
     /// Watch the metadata of Secrets or ConfigMaps.
     WatchHolders(Place),
+    /// Watch what kinds there are: some object names one that is not there.
+    WatchDefinitions,
     /// Read a target's scale, and its environments if the flag is set.
     Read(TargetRef, bool),
 }

@@ -4,12 +4,12 @@
 //! authentications, and its target. Nothing is told twice, so our own writes come back without an effect.
 
 mod claims;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::policy;
 use tidegate_engine::protocol::{Change, TargetError};
 use tidegate_engine::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
@@ -131,6 +131,8 @@ impl Index {
                 self.take_target(event, orders);
             }
             Event::Found(kind) => self.targets.retry(&kind, orders),
+            Event::GivenUp(kind) => self.targets.given_up(&kind),
+            Event::Defined(group) => self.targets.defined(&group, orders),
             Event::Wanted(place) => orders.push(Order::WatchHolders(place)),
             Event::Holder(place, name, version) => {
                 let users = self.out.directory.moved(&Holder { place, name }, version.as_deref());
@@ -148,6 +150,7 @@ impl Index {
                 self.targets.resolved(&kind, result);
                 self.name_resource(&kind);
                 if failed {
+                    self.targets.watch_definitions(orders);
                     self.settle_kind(&kind, orders);
                 }
             }
@@ -260,7 +263,7 @@ impl Index {
 
     /// Brings what changes without a new text up to date.
     fn note(&self, id: &ObjectId, view: &Loose) {
-        let mut raise = false;
+        let (mut raise, mut recall) = (false, false);
         self.out.known.update(id, |facts| {
             let finalizers = view.metadata.finalizers.clone().unwrap_or_default();
             let deleting = view.metadata.deletion_timestamp.is_some();
@@ -268,24 +271,16 @@ impl Index {
             facts.finalizers = finalizers;
             facts.deleting = deleting;
             facts.resource_version = view.metadata.resource_version.clone().unwrap_or_default();
-            facts.status = judge::status(view);
+            let status = judge::status(view);
+            recall = facts.status != status;
+            facts.status = status;
         });
         if raise {
             self.out.attention.raise(id);
         }
-    }
-
-    fn record(&mut self, id: ObjectId, record: Box<RecordFacts>) {
-        if self.objects.contains_key(&id) {
-            self.out.known.update(&id, |facts| facts.record = Some(*record));
-        } else {
-            self.orphans.insert(id, record);
+        if recall {
+            self.recall(id);
         }
-    }
-
-    fn record_gone(&mut self, id: &ObjectId) {
-        self.orphans.remove(id);
-        self.out.known.update(id, |facts| facts.record = None);
     }
 
     /// An authentication has changed: those who use it look again.
@@ -314,6 +309,7 @@ impl Index {
                     self.all_look_again(&users);
                 }
             }
+            What::Definitions => {}
             _ => {
                 if let What::Authentications | What::ClusterAuthentications = what {
                     self.out.directory.set_unseen(what == What::ClusterAuthentications, None);
@@ -327,6 +323,7 @@ impl Index {
     fn failed(&mut self, what: What, namespace: Option<Arc<str>>, error: &TargetError, orders: &mut Vec<Order>) {
         match &what {
             What::Targets(kind) if self.targets.failed(kind, error, self.streams) => {
+                self.targets.watch_definitions(orders);
                 self.settle_kind(kind, orders);
             }
             What::Holders(place) => self.out.directory.set_sight(place, Sight::Blind),
@@ -395,6 +392,7 @@ impl Index {
             Told::Set(hold) => {
                 let Some(mut subject) = object.subject.clone() else { return };
                 subject.hold.clone_from(hold);
+                self.out.feed.stored(id, self.stored(id, &subject));
                 self.out.feed.text(id, Change::Set(subject, self.checkpoint(id, object)));
             }
             Told::Nothing | Told::Older => return,
@@ -430,15 +428,6 @@ impl Index {
             return Told::Refused(object.findings.iter().cloned().chain(conflict).collect());
         }
         Told::Set(self.out.holds.of(id, &object.target))
-    }
-
-    fn checkpoint(&self, id: &ObjectId, object: &Object) -> Checkpoint {
-        let facts = self.out.known.get(id);
-        let record = facts.as_ref().and_then(|facts| facts.record.as_ref());
-        // A record of an earlier object of the same name says nothing about this one.
-        let own = record.filter(|record| record.owner.as_ref().is_none_or(|owner| *owner == object.uid));
-        let text = own.and_then(|record| record.status.checkpoint.as_deref());
-        text.map(|text| Checkpoint(text.to_owned())).unwrap_or_default()
     }
 
     /// Tells the engine how a target is, if anybody can know.

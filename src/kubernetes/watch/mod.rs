@@ -31,11 +31,12 @@ use self::attention::Attention;
 use self::directory::{Directory, Place};
 use self::event::{Event, Order, What};
 use self::index::{Index, Outlets};
-use self::kinds::{KindKey, Kinds};
+use self::kinds::{KindKey, Kinds, Served};
 use self::streams::{Events, Watch};
 use super::holds::{Holds, Whom};
 use super::known::Known;
 use super::objects::ClusterObjects;
+use super::patience::Patience;
 use super::resolver::ClusterResolver;
 use super::settings::{Mode, Settings};
 use super::target::{self, ScaleTarget};
@@ -66,6 +67,10 @@ pub struct Following {
 
 /// Follows a cluster. It needs a tokio runtime; nothing here fails: what cannot be read is tried again and logged.
 pub fn follow(client: &Client, settings: &Settings) -> Following {
+    follow_with(client, settings, Patience::default())
+}
+
+fn follow_with(client: &Client, settings: &Settings, patience: Patience) -> Following {
     let (events, inbox) = mpsc::channel(EVENTS);
     let out = Outlets::default();
     let kinds = Kinds::new(client.clone());
@@ -76,6 +81,7 @@ pub fn follow(client: &Client, settings: &Settings) -> Following {
     }
     let runner = Runner {
         client: client.clone(),
+        patience,
         kinds: kinds.clone(),
         directory: out.directory.clone(),
         namespaces: namespaces(settings),
@@ -113,6 +119,7 @@ fn namespaces(settings: &Settings) -> Vec<Option<Arc<str>>> {
 /// Feeds the index and does what it orders.
 struct Runner {
     client: Client,
+    patience: Patience,
     kinds: Kinds,
     directory: Directory,
     namespaces: Vec<Option<Arc<str>>>,
@@ -147,15 +154,17 @@ impl Runner {
     fn watch(&mut self, what: What, namespace: Option<Arc<str>>, labels: Option<String>) {
         let resource = streams::resource(&what);
         let watch = Watch { what, resource, namespace, labels };
-        self.tasks.spawn(watch.run(self.client.clone(), None, self.events.clone()));
+        self.tasks.spawn(watch.run(self.client.clone(), self.patience.clone(), None, self.events.clone()));
     }
 
     fn perform(&mut self, order: Order) {
         match order {
             Order::WatchHolders(place) => self.watch_holders(place),
+            Order::WatchDefinitions => self.watch(What::Definitions, None, None),
             Order::WatchKind(kind) => {
-                let (client, kinds, namespaces) = (self.client.clone(), self.kinds.clone(), self.namespaces.clone());
-                self.tasks.spawn(KindWork { kind, client, kinds, namespaces }.run(self.events.clone()));
+                let (client, patience) = (self.client.clone(), self.patience.clone());
+                let (kinds, namespaces) = (self.kinds.clone(), self.namespaces.clone());
+                self.tasks.spawn(KindWork { kind, client, patience, kinds, namespaces }.run(self.events.clone()));
             }
             Order::Read(target, environment) => {
                 let read = read(self.client.clone(), self.kinds.clone(), target, environment);
@@ -181,28 +190,38 @@ impl Runner {
 struct KindWork {
     kind: KindKey,
     client: Client,
+    patience: Patience,
     kinds: Kinds,
     namespaces: Vec<Option<Arc<str>>>,
 }
 
 impl KindWork {
-    async fn run(self, events: Events) {
-        let mut pause = Duration::from_secs(1);
-        let served = loop {
+    /// Where the kind is served; none if it is not there, or nobody listens any more. A kind that has just been defined is served a moment
+    /// later, so it is looked for a few times.
+    async fn find(&self, events: &Events) -> Option<Served> {
+        let (mut pause, mut absent) = (Duration::from_secs(1), 0);
+        while absent < 4 {
+            self.kinds.forget(&self.kind);
             let result = self.kinds.resolve(&self.kind).await;
             if events.send(Event::Kind(self.kind.clone(), result.clone())).await.is_err() {
-                return;
+                return None;
             }
             match result {
-                Ok(served) => break served,
-                Err(TargetError::Unavailable(why)) => {
-                    tracing::warn!("{why}");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(30));
-                }
-                // Whoever finds it later says so.
-                Err(_) => return,
+                Ok(served) => return Some(served),
+                Err(TargetError::Unavailable(why)) => tracing::warn!("{why}"),
+                Err(_) => absent += 1,
             }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(30));
+        }
+        None
+    }
+
+    async fn run(self, events: Events) {
+        let Some(served) = self.find(&events).await else {
+            // Whoever finds it later says so.
+            let _ = events.send(Event::GivenUp(self.kind)).await;
+            return;
         };
         let mut streams = JoinSet::new();
         for namespace in self.namespaces {
@@ -212,7 +231,7 @@ impl KindWork {
                 namespace,
                 labels: None,
             };
-            streams.spawn(watch.run(self.client.clone(), Some(served.clone()), events.clone()));
+            streams.spawn(watch.run(self.client.clone(), self.patience.clone(), Some(served.clone()), events.clone()));
         }
         streams.join_all().await;
         self.kinds.forget(&self.kind);
@@ -224,4 +243,16 @@ async fn read(client: Client, kinds: Kinds, target: TargetRef, environment: bool
     let result = target::read(&client, &kinds, &target).await;
     let print = if environment && result.is_ok() { target::environment(&client, &kinds, &target).await } else { None };
     Event::Read(target, result, print)
+}
+
+/// The facts and the subject of an object's text, for tests.
+#[cfg(test)]
+pub(super) fn judged(
+    id: &tidegate_engine::subject::ObjectId,
+    object: &serde_json::Value,
+    settings: &tidegate_calculator::policy::Settings,
+) -> (super::known::ObjectFacts, Option<Box<tidegate_engine::subject::Subject>>) {
+    let view = serde::Deserialize::deserialize(object).unwrap();
+    let judged = judge::judge(id, &view, settings);
+    (judged.facts, judged.subject)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use kube::core::{ApiResource, DynamicResourceScope, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
@@ -19,12 +19,9 @@ use super::kinds::Served;
 use super::views::{self, Loose, View, Workload};
 use crate::kubernetes::calls;
 use crate::kubernetes::known::RecordFacts;
-use crate::kubernetes::patience::patient;
+use crate::kubernetes::patience::{Patience, Words};
 use crate::resolution::Answer;
 use crate::validation::KeysOf;
-
-/// How many objects one page of a list holds.
-const PAGE: u32 = 500;
 
 /// One watch.
 #[derive(Clone)]
@@ -57,10 +54,11 @@ pub(super) fn resource(what: &What) -> ApiResource {
         What::Records => (TIDEGATE_GROUP, "ScaleRecord", "scalerecords"),
         What::Authentications => (KEDA_GROUP, "TriggerAuthentication", "triggerauthentications"),
         What::ClusterAuthentications => (KEDA_GROUP, "ClusterTriggerAuthentication", "clustertriggerauthentications"),
+        What::Definitions => ("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions"),
         What::Holders(place) if place.of == KeysOf::Secret => ("", "Secret", "secrets"),
         What::Holders(_) => ("", "ConfigMap", "configmaps"),
     };
-    let version = if group.is_empty() { "v1" } else { VERSION };
+    let version = if [KEDA_GROUP, TIDEGATE_GROUP].contains(&group) { VERSION } else { "v1" };
     ApiResource {
         group: group.to_owned(),
         version: version.to_owned(),
@@ -85,25 +83,25 @@ impl Present {
 
 impl Watch {
     /// Runs until nobody listens, or until the kind of a target is not served any more.
-    pub(super) async fn run(self, client: Client, served: Option<Served>, events: Events) {
+    pub(super) async fn run(self, client: Client, patience: Patience, served: Option<Served>, events: Events) {
         let workload = served.is_some_and(|served| served.workload);
-        let mut config = watcher::Config::default().page_size(PAGE);
+        let mut config = watcher::Config::default();
         if let Some(labels) = &self.labels {
             config = config.labels(labels);
         }
         match &self.what {
             What::Targets(_) if workload => {
                 let api: Api<Workload> = self.api(client);
-                self.follow(watcher::watcher(api, config), events).await;
+                self.follow(patience.watch(api, config), events).await;
             }
-            What::Targets(_) | What::Holders(_) => {
+            What::Targets(_) | What::Holders(_) | What::Definitions => {
                 // The type asks for the metadata alone.
                 let api: Api<PartialObjectMeta<View<(), ()>>> = self.api(client);
-                self.follow(watcher::watcher(api, config), events).await;
+                self.follow(patience.watch(api, config), events).await;
             }
             _ => {
                 let api: Api<Loose> = self.api(client);
-                self.follow(watcher::watcher(api, config), events).await;
+                self.follow(patience.watch(api, config), events).await;
             }
         }
     }
@@ -118,14 +116,10 @@ impl Watch {
         }
     }
 
-    async fn follow<K>(
-        &self,
-        stream: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-        events: Events,
-    ) where
+    async fn follow<K>(&self, mut stream: Words<K>, events: Events)
+    where
         K: Resource + Told + Send + 'static,
     {
-        let mut stream = patient(stream);
         let mut present = Present::default();
         let mut trouble = None;
         while let Some(next) = stream.next().await {
@@ -138,7 +132,7 @@ impl Watch {
                     self.tell(event, &mut present, &mut told);
                 }
                 Err(error) => {
-                    let Some(error) = self.judge(&error) else { continue };
+                    let error = self.judge(&error);
                     if trouble.as_ref() != Some(&error) {
                         tracing::warn!("{error}");
                     }
@@ -170,30 +164,28 @@ impl Watch {
             watcher::Event::Delete(object) => {
                 if let Some(id) = views::id(object.meta()) {
                     present.here.remove(&id);
-                    told.push(gone(&self.what, id));
+                    told.extend(gone(&self.what, id));
                 }
             }
             watcher::Event::InitDone => {
-                told.extend(present.lost().map(|id| gone(&self.what, id)));
+                told.extend(present.lost().filter_map(|id| gone(&self.what, id)));
                 told.push(Event::Listed(self.what.clone(), self.namespace.clone()));
             }
         }
     }
 
-    /// What an error of the watch means; none for those that a new list mends.
-    fn judge(&self, error: &watcher::Error) -> Option<TargetError> {
+    /// What an error of the watch means.
+    fn judge(&self, error: &watcher::Error) -> TargetError {
         let (code, text) = match error {
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)
             | watcher::Error::WatchFailed(error) => (code(error), calls::text(error)),
-            // The API server ends a watch whose version is too old; all is listed again.
-            watcher::Error::WatchError(status) if status.code == 410 => return None,
             watcher::Error::WatchError(status) => (Some(status.code), status.message.clone()),
             watcher::Error::NoResourceVersion => (None, "its list has no resourceVersion".to_owned()),
         };
         let name = calls::name(&self.resource);
         let place = self.namespace.as_ref().map_or(String::new(), |namespace| format!(" in namespace {namespace}"));
-        Some(match (code, &self.what) {
+        match (code, &self.what) {
             (Some(404), What::Targets(kind)) => {
                 TargetError::NotFound(format!("kind {} of the API {}", kind.kind, kind.api_version))
             }
@@ -205,7 +197,7 @@ impl Watch {
                 "list and watch of {name}{place} is forbidden; the role needs both verbs: {text}"
             )),
             _ => TargetError::Unavailable(format!("{name}{place} cannot be watched: {text}")),
-        })
+        }
     }
 }
 
@@ -253,6 +245,7 @@ impl Told for PartialObjectMeta<View<(), ()>> {
         match what {
             What::Targets(kind) => Some(Event::Moved(kind.clone(), id.clone(), version)),
             What::Holders(place) => Some(Event::Holder(place.clone(), id.name.clone(), Some(version))),
+            What::Definitions => defined(id),
             _ => None,
         }
     }
@@ -269,13 +262,21 @@ fn record(view: &Loose) -> RecordFacts {
     }
 }
 
-fn gone(what: &What, id: ObjectId) -> Event {
-    match what {
+/// The name of a definition is its plural and its group. What becomes of it is asked then: its metadata does not say.
+fn defined(id: &ObjectId) -> Option<Event> {
+    let (_, group) = id.name.split_once('.')?;
+    Some(Event::Defined(group.into()))
+}
+
+fn gone(what: &What, id: ObjectId) -> Option<Event> {
+    Some(match what {
         What::Objects => Event::ObjectGone(id),
         What::Records => Event::RecordGone(id),
         What::Authentications => Event::Authentication((Some(id.namespace), id.name), None),
         What::ClusterAuthentications => Event::Authentication((None, id.name), None),
         What::Targets(kind) => Event::TargetGone(kind.clone(), id),
         What::Holders(place) => Event::Holder(place.clone(), id.name, None),
-    }
+        // Whoever watches its objects hears of it.
+        What::Definitions => return None,
+    })
 }

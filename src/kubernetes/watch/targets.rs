@@ -11,7 +11,11 @@ use super::kinds::{KindKey, Served};
 
 /// All targets of all kinds that some object names.
 #[derive(Debug, Default)]
-pub(super) struct Targets(HashMap<KindKey, Kind>);
+pub(super) struct Targets {
+    kinds: HashMap<KindKey, Kind>,
+    /// Whether the kinds that exist are watched: from the first one on that is not there.
+    definitions: bool,
+}
 
 /// One kind.
 #[derive(Debug, Default)]
@@ -20,6 +24,8 @@ struct Kind {
     served: Option<Served>,
     /// Why it cannot be scaled or watched now.
     error: Option<TargetError>,
+    /// Whether somebody looks for it, because its group has changed.
+    sought: bool,
     /// The streams that have told all.
     listed: HashSet<Option<Arc<str>>>,
     workloads: HashMap<ObjectId, Workload>,
@@ -71,28 +77,58 @@ pub(in crate::kubernetes) fn not_found(target: &TargetRef) -> TargetError {
     TargetError::NotFound(format!("{} {}/{}", target.kind, target.namespace, target.name))
 }
 
+impl Kind {
+    /// Others have streams that try by themselves.
+    fn is_absent(&self) -> bool {
+        matches!(self.error, Some(TargetError::NotFound(_) | TargetError::NotScalable(_)))
+    }
+}
+
 impl Targets {
     /// Some object names this kind: it is watched from now on.
     pub(super) fn want(&mut self, kind: &KindKey, orders: &mut Vec<Order>) {
-        if !self.0.contains_key(kind) {
-            self.0.insert(kind.clone(), Kind::default());
+        if !self.kinds.contains_key(kind) {
+            self.kinds.insert(kind.clone(), Kind::default());
             orders.push(Order::WatchKind(kind.clone()));
         }
     }
 
     /// A kind that failed can be found now: try it again.
     pub(super) fn retry(&mut self, kind: &KindKey, orders: &mut Vec<Order>) {
-        // Others have streams that try by themselves.
-        let absent = |kind: &Kind| matches!(kind.error, Some(TargetError::NotFound(_) | TargetError::NotScalable(_)));
-        if self.0.get(kind).is_some_and(absent) {
-            self.0.insert(kind.clone(), Kind::default());
+        if self.kinds.get(kind).is_some_and(Kind::is_absent) {
+            self.kinds.insert(kind.clone(), Kind::default());
             orders.push(Order::WatchKind(kind.clone()));
+        }
+    }
+
+    /// Kinds of a group have come or changed: those that are wanted and were not there are looked for. Their error stays until then.
+    pub(super) fn defined(&mut self, group: &str, orders: &mut Vec<Order>) {
+        let of_it = |kind: &KindKey| kind.api_version.split_once('/').is_some_and(|(own, _)| own == group);
+        for (kind, known) in self.kinds.iter_mut().filter(|(kind, known)| of_it(kind) && known.is_absent()) {
+            if !std::mem::replace(&mut known.sought, true) {
+                orders.push(Order::WatchKind(kind.clone()));
+            }
+        }
+    }
+
+    /// Some kind is not there: its coming must be noticed.
+    pub(super) fn watch_definitions(&mut self, orders: &mut Vec<Order>) {
+        if !self.definitions && self.kinds.values().any(Kind::is_absent) {
+            self.definitions = true;
+            orders.push(Order::WatchDefinitions);
+        }
+    }
+
+    /// Nobody looks for a kind any more.
+    pub(super) fn given_up(&mut self, kind: &KindKey) {
+        if let Some(known) = self.kinds.get_mut(kind) {
+            known.sought = false;
         }
     }
 
     /// Where a kind is served, or why it cannot be scaled.
     pub(super) fn resolved(&mut self, kind: &KindKey, result: Result<Served, TargetError>) {
-        let Some(known) = self.0.get_mut(kind) else { return };
+        let Some(known) = self.kinds.get_mut(kind) else { return };
         match result {
             Ok(served) => (known.served, known.error) = (Some(served), None),
             Err(error) => known.error = Some(error),
@@ -101,14 +137,14 @@ impl Targets {
 
     /// A stream of a kind has told all. Whether the kind is seen completely now and was not before.
     pub(super) fn listed(&mut self, kind: &KindKey, namespace: Option<Arc<str>>, streams: usize) -> bool {
-        let Some(known) = self.0.get_mut(kind).filter(|known| known.served.is_some()) else { return false };
+        let Some(known) = self.kinds.get_mut(kind).filter(|known| known.served.is_some()) else { return false };
         let blind = known.error.take().is_some();
         known.listed.insert(namespace) && known.listed.len() >= streams || blind
     }
 
     /// A stream of a kind does not work. Whether that is news: what was listed once stays as it was seen.
     pub(super) fn failed(&mut self, kind: &KindKey, error: &TargetError, streams: usize) -> bool {
-        let Some(known) = self.0.get_mut(kind) else { return false };
+        let Some(known) = self.kinds.get_mut(kind) else { return false };
         let gone = matches!(error, TargetError::NotFound(_));
         if known.listed.len() >= streams && !gone {
             return false;
@@ -123,13 +159,13 @@ impl Targets {
 
     /// The plural name of a kind; empty if it is not known.
     pub(super) fn plural(&self, kind: &KindKey) -> String {
-        let served = self.0.get(kind).and_then(|known| known.served.as_ref());
+        let served = self.kinds.get(kind).and_then(|known| known.served.as_ref());
         served.map(|served| served.resource.plural.clone()).unwrap_or_default()
     }
 
     /// A workload is there.
     pub(super) fn workload(&mut self, kind: &KindKey, id: &ObjectId, seen: Seen, print: u64) -> Moved {
-        let Some(known) = self.0.get_mut(kind) else { return Moved::default() };
+        let Some(known) = self.kinds.get_mut(kind) else { return Moved::default() };
         let old = known.workloads.get(id);
         let moved = Moved {
             state: old.is_none_or(|old| old.seen != seen),
@@ -141,7 +177,7 @@ impl Targets {
 
     /// An object of another kind is there. Whether its scale must be read.
     pub(super) fn other(&mut self, kind: &KindKey, id: &ObjectId, version: Arc<str>) -> bool {
-        let Some(known) = self.0.get_mut(kind) else { return false };
+        let Some(known) = self.kinds.get_mut(kind) else { return false };
         let other = known.others.entry(id.clone()).or_default();
         let moved = other.version != version;
         other.version = version;
@@ -151,7 +187,7 @@ impl Targets {
 
     /// Orders a read of a target whose scale no watch shows, unless one is under way.
     pub(super) fn read(&mut self, target: &TargetRef, environment: bool, orders: &mut Vec<Order>) {
-        let others = self.0.get_mut(&KindKey::of(target)).map(|kind| &mut kind.others);
+        let others = self.kinds.get_mut(&KindKey::of(target)).map(|kind| &mut kind.others);
         let Some(other) = others.and_then(|others| others.get_mut(&name(target))) else { return };
         other.again = other.reading;
         if !other.reading {
@@ -168,7 +204,7 @@ impl Targets {
         print: Option<u64>,
         orders: &mut Vec<Order>,
     ) -> Moved {
-        let others = self.0.get_mut(&KindKey::of(target)).map(|kind| &mut kind.others);
+        let others = self.kinds.get_mut(&KindKey::of(target)).map(|kind| &mut kind.others);
         let Some(other) = others.and_then(|others| others.get_mut(&name(target))) else { return Moved::default() };
         other.reading = false;
         if std::mem::take(&mut other.again) {
@@ -188,7 +224,7 @@ impl Targets {
 
     /// A target is gone.
     pub(super) fn gone(&mut self, kind: &KindKey, id: &ObjectId) {
-        if let Some(known) = self.0.get_mut(kind) {
+        if let Some(known) = self.kinds.get_mut(kind) {
             known.workloads.remove(id);
             known.others.remove(id);
         }
@@ -196,7 +232,7 @@ impl Targets {
 
     /// How a target is now; none as long as nobody can know.
     pub(super) fn sight(&self, target: &TargetRef, streams: usize) -> Option<Result<Seen, TargetError>> {
-        let known = self.0.get(&KindKey::of(target))?;
+        let known = self.kinds.get(&KindKey::of(target))?;
         if let Some(error) = &known.error {
             return Some(Err(error.clone()));
         }
@@ -215,7 +251,7 @@ impl Targets {
 
     /// Whether a target's scale must be read, and no read is under way.
     pub(super) fn is_stale(&self, target: &TargetRef) -> bool {
-        let others = self.0.get(&KindKey::of(target)).map(|known| &known.others);
+        let others = self.kinds.get(&KindKey::of(target)).map(|known| &known.others);
         let Some(other) = others.and_then(|others| others.get(&name(target))) else { return false };
         let stale = match &other.seen {
             None | Some(Err(TargetError::Unavailable(_))) => true,

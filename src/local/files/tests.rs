@@ -84,6 +84,7 @@ impl Watched {
             Change::ParametersChanged(id) => format!("parameters {id}"),
             Change::Target(target, Ok(seen)) => format!("{target} {}", seen.state.replicas),
             Change::Target(_, Err(error)) => error.to_string(),
+            Change::Stored(id, _) => format!("stored {id}"),
             Change::Synced => "synced".to_owned(),
         }
     }

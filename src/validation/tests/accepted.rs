@@ -97,7 +97,11 @@ fn behavior_is_filled_with_defaults() {
 fn trigger_level_errors_leave_the_subject() {
     let trigger = |field: &str| format!("/spec/triggers/0/{field}");
     let cases = [
-        (trigger("type"), json!("kafka"), "error triggers[0].type: \"kafka\" is not supported yet; supported: redis"),
+        (
+            trigger("type"),
+            json!("solr"),
+            "error triggers[0].type: \"solr\" is not supported yet; supported: apache-kafka, kafka, redis",
+        ),
         (
             trigger("type"),
             json!("Redis"),

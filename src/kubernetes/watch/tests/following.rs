@@ -8,17 +8,17 @@ use tidegate_engine::protocol::{ApplyError, Change, TargetError, Version};
 use tidegate_engine::subject::{AuthenticationRef, Hold, References, TargetRef};
 
 use super::super::{Following, follow};
-use super::fake::Fake;
+use crate::kubernetes::fake::{Fake, Fault};
 use crate::kubernetes::holds::Whom;
 use crate::kubernetes::settings::Settings;
 
-const OBJECT: &str = "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/orders";
+pub(super) const OBJECT: &str = "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/orders";
 const AUTHENTICATION: &str = "/apis/keda.sh/v1alpha1/namespaces/shop/triggerauthentications/redis";
-const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/shop/deployments/orders";
-const SECRET: &str = "/api/v1/namespaces/shop/secrets/redis";
+pub(super) const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/shop/deployments/orders";
+pub(super) const SECRET: &str = "/api/v1/namespaces/shop/secrets/redis";
 const SHELF: &str = "/apis/shop.test/v1/namespaces/shop/shelves/orders";
 
-fn target() -> TargetRef {
+pub(super) fn target() -> TargetRef {
     TargetRef {
         namespace: "shop".into(),
         api_version: "apps/v1".into(),
@@ -27,12 +27,12 @@ fn target() -> TargetRef {
     }
 }
 
-fn references() -> References {
+pub(super) fn references() -> References {
     let authentication = Some(AuthenticationRef { cluster: false, name: "redis".into() });
     References { target: target(), container: None, authentication }
 }
 
-fn object(kind: Option<(&str, &str)>) -> Value {
+pub(super) fn object(kind: Option<(&str, &str)>) -> Value {
     let (api_version, kind) = kind.unwrap_or(("apps/v1", "Deployment"));
     json!({
         "metadata": { "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z" },
@@ -48,7 +48,7 @@ fn object(kind: Option<(&str, &str)>) -> Value {
 }
 
 /// A shop with an object, its Deployment, and the password of its source.
-fn shop() -> Fake {
+pub(super) fn shop() -> Fake {
     let fake = Fake::default();
     fake.put(OBJECT, object(None));
     let key = json!({ "parameter": "password", "name": "redis", "key": "password" });
@@ -65,9 +65,11 @@ fn start(fake: &Fake) -> Following {
 }
 
 /// The next change, as one line.
-async fn told(following: &mut Following) -> String {
+pub(super) async fn told(following: &mut Following) -> String {
     let next = tokio::time::timeout(Duration::from_secs(20), following.objects.next());
     match next.await.expect("a change within 20 s") {
+        // What is stored is looked at elsewhere.
+        Some(Change::Stored(..)) => Box::pin(told(following)).await,
         Some(Change::Set(subject, _)) => {
             format!("set {}{}", subject.id, subject.hold.map(|hold| format!(" {}", hold.reason)).unwrap_or_default())
         }
@@ -94,7 +96,7 @@ async fn objects_come_change_and_go() {
     let mut following = synced(&fake).await;
     assert!(fake.requests("GET /apis/keda.sh").iter().all(|line| line.contains("watch") || line.contains("limit=500")));
     // Our own status is no news; the change after it is.
-    let mut value = fake.get(OBJECT);
+    let mut value = fake.at(OBJECT);
     value["status"] = json!({ "hpaName": "x" });
     fake.put(OBJECT, value.clone());
     value["metadata"]["generation"] = json!(2);
@@ -139,7 +141,7 @@ async fn a_secret_is_read_once_until_it_moves() {
     assert_eq!(told(&mut following).await, "parameters shop/orders");
     let error = resolver.resolve(&references()).await.unwrap_err();
     assert_eq!(error.message, "Secret shop/redis does not exist");
-    let mut value = fake.get(DEPLOYMENT);
+    let mut value = fake.at(DEPLOYMENT);
     value["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = json!("other:6379");
     fake.put(DEPLOYMENT, value);
     assert_eq!(told(&mut following).await, "parameters shop/orders");
@@ -149,15 +151,15 @@ async fn a_secret_is_read_once_until_it_moves() {
 #[tokio::test]
 async fn without_the_right_to_watch_secrets_they_are_read_each_time() {
     let fake = shop();
-    fake.fail("GET /api/v1/namespaces/shop/secrets?", 403, Value::Null, usize::MAX);
+    fake.fail("GET /api/v1/namespaces/shop/secrets?", Fault::Refuse(403), usize::MAX);
     let following = synced(&fake).await;
     for count in 1..3 {
         assert_eq!(following.resolver.resolve(&references()).await.unwrap().auth["password"].expose(), "old");
         assert_eq!(fake.requests(&format!("GET {SECRET}")).len(), count);
     }
-    fake.fail(&format!("GET {SECRET}"), 403, Value::Null, 1);
+    fake.fail(&format!("GET {SECRET}"), Fault::Refuse(403), 1);
     let error = following.resolver.resolve(&references()).await.unwrap_err();
-    assert_eq!(error.message, "Secret shop/redis cannot be seen: this was ordered");
+    assert_eq!(error.message, "Secret shop/redis cannot be seen: scripted");
 }
 
 #[tokio::test]
@@ -167,8 +169,8 @@ async fn a_write_names_the_version_that_was_seen() {
     let seen = following.target.refresh(&target()).await.unwrap();
     assert_eq!((seen.state.replicas, seen.state.ready), (1, Some(1)));
     let version = following.target.apply(&target(), 4, &seen.version).await.unwrap();
-    assert_eq!(fake.get(DEPLOYMENT)["spec"]["replicas"], 4);
-    assert_eq!(fake.get(DEPLOYMENT)["metadata"]["resourceVersion"], *version.0);
+    assert_eq!(fake.at(DEPLOYMENT)["spec"]["replicas"], 4);
+    assert_eq!(fake.at(DEPLOYMENT)["metadata"]["resourceVersion"], *version.0);
     assert_eq!(following.target.apply(&target(), 5, &seen.version).await, Err(ApplyError::Conflict));
     assert_eq!(fake.requests("PUT")[0], format!("PUT {DEPLOYMENT}/scale?&fieldManager=tidegate"));
     fake.delete(DEPLOYMENT);
@@ -184,17 +186,17 @@ async fn each_failure_of_a_write_says_whether_it_may_have_been_done() {
     let seen = following.target.refresh(&target()).await.unwrap();
     let orders = target();
     let apply = || following.target.apply(&orders, 2, &seen.version);
-    fake.fail("PUT", 403, Value::Null, 1);
-    let text = "update of deployments.apps/scale in namespace shop is forbidden; the role needs it: this was ordered";
+    fake.fail("PUT", Fault::Refuse(403), 1);
+    let text = "update of deployments.apps/scale in namespace shop is forbidden; the role needs it: scripted";
     assert_eq!(apply().await, Err(ApplyError::Refused(text.to_owned())));
-    fake.fail("PUT", 500, Value::Null, 1);
+    fake.fail("PUT", Fault::Refuse(500), 1);
     assert!(matches!(apply().await, Err(ApplyError::Unknown(_))));
-    fake.fail("PUT", 429, Value::Null, 1);
+    fake.fail("PUT", Fault::Refuse(429), 1);
     assert!(matches!(apply().await, Err(ApplyError::Refused(_))));
-    fake.fail("PUT", 0, Value::Null, 1);
+    fake.fail("PUT", Fault::Hang, 1);
     let text = "it is not known whether Deployment shop/orders was scaled: no answer came within 5s";
     assert_eq!(apply().await, Err(ApplyError::Unknown(text.to_owned())));
-    fake.fail("PUT", 429, json!({ "retryAfterSeconds": 1 }), 1);
+    fake.fail("PUT", Fault::Ask(429, 1), 1);
     let before = fake.requests("PUT").len();
     assert!(apply().await.is_ok(), "after a moment");
     assert_eq!(fake.requests("PUT").len(), before + 2);
@@ -243,4 +245,30 @@ async fn a_kind_without_a_scale_is_named_and_found_when_it_comes() {
     assert_eq!(following.target.refresh(&box_kind).await, Err(missing));
     let refused = following.target.apply(&box_kind, 1, &Version::default()).await;
     assert_eq!(refused, Err(ApplyError::Refused("the API box.test/v1 of kind Box does not exist".to_owned())));
+}
+
+#[tokio::test]
+async fn a_kind_that_is_defined_later_is_found_at_once() {
+    let fake = shop();
+    fake.put(OBJECT, object(Some(("shop.test/v1", "Shelf"))));
+    let mut following = start(&fake);
+    assert_eq!(told(&mut following).await, "set shop/orders");
+    assert_eq!(told(&mut following).await, "the API shop.test/v1 of kind Shelf does not exist");
+    let definitions = "GET /apis/apiextensions.k8s.io/v1/customresourcedefinitions*watch=";
+    while fake.requests(definitions).is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Until then it is looked for a few times, not for ever.
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    let asked = fake.requests("GET /apis/shop.test/v1").len();
+    assert!(asked <= 4, "{asked}");
+    fake.put("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/boxes.other.test", json!({}));
+    fake.put("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/shelves.shop.test", json!({}));
+    // It is served a moment after it is defined.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    fake.serve("shop.test/v1", "Shelf", "shelves", true);
+    fake.put(SHELF, json!({ "spec": { "replicas": 1 }, "status": { "replicas": 1 } }));
+    let served = tokio::time::Instant::now();
+    while told(&mut following).await != "orders has 1" {}
+    assert!(served.elapsed() < Duration::from_secs(8), "{:?}", served.elapsed());
 }

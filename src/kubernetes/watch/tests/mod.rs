@@ -1,5 +1,5 @@
 //! The index on timelines, and the whole on an API server in memory.
 
-mod fake;
+mod faults;
 mod following;
 mod timelines;

@@ -115,6 +115,11 @@ impl Bench {
 
     /// What the engine hears, one line each.
     fn told(&mut self) -> Vec<String> {
+        self.all().into_iter().filter(|line| !line.starts_with("stored")).collect()
+    }
+
+    /// The same with what is stored.
+    fn all(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.out.feed.take())
             .map(|change| match change {
                 Change::Set(subject, checkpoint) => {
@@ -130,6 +135,9 @@ impl Bench {
                 Change::Refused(id, _, findings, checkpoint) => {
                     let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
                     format!("refused {}{}: {}", id.name, checkpoint.0, findings.join("; "))
+                }
+                Change::Stored(id, stored) => {
+                    format!("stored {}{}, shown: {}", id.name, stored.checkpoint.0, stored.shown.is_some())
                 }
                 Change::Gone(id) => format!("gone {}", id.name),
                 Change::ParametersChanged(id) => format!("parameters {}", id.name),
@@ -377,4 +385,16 @@ fn an_object_without_a_target_is_refused() {
     bench.object(&with(object("b", "x", 2), "/spec", json!({})));
     let told = bench.told();
     assert!(told.len() == 1 && told[0].starts_with("refused b: error"), "{told:?}");
+}
+
+#[test]
+fn what_another_process_stores_is_told_for_a_takeover() {
+    let mut bench = Bench::new();
+    bench.object(&object("a", "x", 1));
+    bench.base_listed();
+    bench.deployment("x", 3, "7", 0);
+    bench.deployments_listed();
+    assert_eq!(bench.all(), ["set a max 9", "stored a, shown: false", "x has 3", "synced"]);
+    bench.record("uid-a");
+    assert_eq!(bench.all(), ["stored a {memory}, shown: false"]);
 }

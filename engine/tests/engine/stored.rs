@@ -1,0 +1,133 @@
+//! What is stored already: a start and a takeover store and tell nothing that is there, and our first write never comes before it.
+
+use tidegate_calculator::memory::checkpoint::Checkpoint;
+use tidegate_calculator::policy::{Pause, Policy};
+use tidegate_calculator::source::ReadErrorKind;
+use tidegate_calculator::time::Span;
+use tidegate_engine::protocol::{Change, Entry, Event, Input, Shown, Stored, Tenure};
+
+use crate::world::{World, id, policy, subject};
+
+/// What a world keeps of an entry.
+fn stored(entry: &Entry) -> Stored {
+    let triggers = entry.triggers.iter().rev().fold(0, |bits, is_active| bits << 1 | u64::from(*is_active));
+    let shown = Shown {
+        active: entry.active.unwrap(),
+        health: entry.health.unwrap(),
+        paused: entry.phase.reason() == "Paused",
+        triggers,
+        failing: entry.failing.map(|(index, _)| index),
+    };
+    Stored { checkpoint: entry.checkpoint.clone().unwrap_or_default(), replicas: entry.replicas, shown: Some(shown) }
+}
+
+fn tell(world: &mut World, policy: &Policy, stored: Stored) {
+    world.feed(Input::Object(Change::Set(Box::new(subject(policy.clone())), stored.checkpoint.clone())));
+    world.feed(Input::Object(Change::Stored(id(), Box::new(stored))));
+    world.show();
+}
+
+/// A world after a restart of another one.
+fn restarted(before: &World, policy: &Policy, change: impl FnOnce(&mut World)) -> World {
+    let mut world = World::empty(before.replicas);
+    world.backlog.clone_from(&before.backlog);
+    world.tick = before.tick;
+    change(&mut world);
+    tell(&mut world, policy, stored(&before.stored.last().unwrap().1));
+    world.run_to(before.tick.0 + 120_000);
+    world
+}
+
+/// Objects that are settled: idle, active, with a trigger that fails, paused.
+fn settled() -> Vec<(World, Policy)> {
+    let idle = (World::new(0, policy()), policy());
+    let mut active = (World::new(8, policy()), policy());
+    active.0.backlog.insert(0, Ok(40));
+    let mut failing = (World::new(3, policy()), policy());
+    failing.0.backlog.insert(0, Err(ReadErrorKind::Unavailable));
+    let paused = Policy { pause: Pause::Plain, ..policy() };
+    let paused = (World::new(5, paused.clone()), paused);
+    let mut worlds = vec![idle, active, failing, paused];
+    for (world, _) in &mut worlds {
+        world.run_to(1_000_000);
+        assert!(!world.stored.is_empty());
+    }
+    worlds
+}
+
+#[test]
+fn a_restart_stores_and_tells_nothing_when_nothing_has_changed() {
+    for (before, policy) in settled() {
+        let after = restarted(&before, &policy, |_| {});
+        assert_eq!(after.stored, [], "{:?}", before.stored.last());
+        assert_eq!((after.events.len(), after.applied.len()), (0, 0), "{:?}", after.events);
+    }
+}
+
+#[test]
+fn a_takeover_stores_and_tells_nothing_when_nothing_has_changed() {
+    for (before, policy) in settled() {
+        let after = restarted(&before, &policy, |world| world.feed(Input::Tenure(Tenure::Standby)));
+        assert_eq!(after.stored, []);
+        let mut acting = after;
+        acting.feed(Input::Tenure(Tenure::Held));
+        acting.run_to(acting.tick.0 + 120_000);
+        assert_eq!((acting.stored.len(), acting.events.len(), acting.applied.len()), (0, 0, 0));
+    }
+}
+
+#[test]
+fn what_changed_while_nobody_ran_is_stored_once() {
+    let (idle, policy) = settled().remove(0);
+    let failing = restarted(&idle, &policy, |world| {
+        world.backlog.insert(0, Err(ReadErrorKind::Timeout));
+    });
+    assert_eq!(failing.stored.len(), 1);
+    assert_eq!(failing.stored[0].1.failing, Some((0, ReadErrorKind::Timeout)));
+    assert_eq!(failing.event_count(|event| matches!(event, Event::TriggerFailed { .. })), 1);
+
+    // Somebody else has scaled.
+    let foreign = restarted(&settled().remove(1).0, &policy, |world| world.replicas = 9);
+    assert!(foreign.stored.iter().any(|(_, entry)| entry.replicas == Some(9)), "{:?}", foreign.stored);
+}
+
+#[test]
+fn a_standby_takes_over_with_what_was_stored_last() {
+    let mut first = World::new(8, Policy { cooldown: Span::seconds(300), ..policy() });
+    let policy = Policy { cooldown: Span::seconds(300), ..policy() };
+    first.run_to(100);
+    let mut second = World::empty(8);
+    second.feed(Input::Tenure(Tenure::Standby));
+    tell(&mut second, &policy, Stored::default());
+    for world in [&mut first, &mut second] {
+        world.backlog.insert(0, Ok(40));
+        world.run_to(200_000);
+        world.backlog.insert(0, Ok(0));
+        world.run_to(230_000);
+    }
+    // The first one has seen the end of the activity and has stored it.
+    let last = stored(&first.stored.last().unwrap().1);
+    second.feed(Input::Object(Change::Stored(id(), Box::new(last))));
+    second.feed(Input::Tenure(Tenure::Held));
+    second.run_to(400_000);
+    assert_eq!((second.applied.len(), second.stored.len()), (0, 0), "{:?}", second.applied);
+    second.run_to(600_000);
+    assert_eq!(second.replicas, 0, "the cooldown goes on");
+}
+
+#[test]
+fn what_was_there_before_the_first_write_is_stored_before_it() {
+    let mut world = World::empty(4);
+    world.backlog.insert(0, Ok(40));
+    world.set(subject(policy()), Checkpoint::default());
+    assert_eq!(world.replicas, 8, "at once all the same");
+    let first = &world.stored[0].1;
+    assert_eq!((first.replicas, &first.last_change), (Some(4), &None));
+    assert_eq!(world.stored[1].1.last_change.as_ref().map(|change| (change.from, change.to)), Some((4, 8)));
+
+    let mut world = World::empty(4);
+    world.store_works = false;
+    world.backlog.insert(0, Ok(40));
+    world.set(subject(policy()), Checkpoint::default());
+    assert_eq!(world.replicas, 8, "a store that does not work keeps nobody from scaling");
+}

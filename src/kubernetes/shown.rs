@@ -1,0 +1,195 @@
+//! Reads from a ScaledObject and its ScaleRecord what they show already, so that a start or a takeover stores nothing that is there.
+//!
+//! Whatever is not certain is as if nothing was shown: then it is stored once more.
+
+use tidegate_calculator::decision::Health;
+use tidegate_calculator::memory::checkpoint::Checkpoint;
+use tidegate_calculator::policy::Pause;
+use tidegate_crds::ScaleRecordStatus;
+use tidegate_engine::protocol::{Shown, Stored};
+use tidegate_engine::subject::Subject;
+
+use super::known::{ObjectFacts, StatusView};
+use super::{record, status};
+
+/// What is stored of an object, as far as it is about this subject.
+pub(super) fn stored(facts: &ObjectFacts, subject: &Subject) -> Stored {
+    let record = own(facts);
+    Stored {
+        checkpoint: checkpoint(facts),
+        replicas: record.and_then(|record| u32::try_from(record.replicas?).ok()),
+        shown: record.and_then(|record| shown(facts, record, subject)),
+    }
+}
+
+/// The memory that is stored of an object.
+pub(super) fn checkpoint(facts: &ObjectFacts) -> Checkpoint {
+    let text = own(facts).and_then(|record| record.checkpoint.as_deref());
+    text.map(|text| Checkpoint(text.to_owned())).unwrap_or_default()
+}
+
+/// The record, unless an earlier object of the same name has left it.
+fn own(facts: &ObjectFacts) -> Option<&ScaleRecordStatus> {
+    let record = facts.record.as_ref()?;
+    record.owner.as_ref().is_none_or(|owner| *owner == facts.uid).then_some(&record.status)
+}
+
+fn shown(facts: &ObjectFacts, record: &ScaleRecordStatus, subject: &Subject) -> Option<Shown> {
+    let paused = subject.policy.pause != Pause::No;
+    if !record::is_about(record, subject) || !status::is_about(&facts.status, facts) {
+        return None;
+    }
+    // One that was paused from its beginning has never been looked at.
+    let active = status::is_active(&facts.status).or_else(|| paused.then_some(false))?;
+    let failing = record::failing(record);
+    let health = match (failing.is_some(), active) {
+        (false, _) => Health::Good,
+        (true, true) => Health::Partial,
+        (true, false) => Health::Failing,
+    };
+    // Both tell of the same health: else one of the two writes of the last store is missing.
+    let reason = match &subject.hold {
+        Some(hold) if !status::is_observing(hold) => hold.reason,
+        _ if paused => Health::Good.reason(),
+        _ => health.reason(),
+    };
+    status::is_ready_because(&facts.status, reason).then(|| Shown {
+        active,
+        health,
+        paused,
+        triggers: triggers(facts, &facts.status),
+        failing,
+    })
+}
+
+/// Whether the object says already that it is refused for this.
+pub(super) fn is_refused_for(facts: &ObjectFacts, message: &str) -> bool {
+    let refused = |record: &ScaleRecordStatus| {
+        record.conditions.iter().any(|one| one.type_ == "Refused" && one.message == message)
+    };
+    own(facts).is_some_and(refused)
+}
+
+/// Whether the object says already that its target cannot be read for this reason.
+pub(super) fn is_target_failed_for(facts: &ObjectFacts, reason: &str) -> bool {
+    let failed = |record: &ScaleRecordStatus| {
+        record.conditions.iter().any(|one| one.type_ == "TargetFailed" && one.reason == reason)
+    };
+    own(facts).is_some_and(failed)
+}
+
+/// One bit a trigger.
+fn triggers(facts: &ObjectFacts, status: &StatusView) -> u64 {
+    let is_active = |names: &Vec<String>| {
+        names.iter().any(|name| status.triggers_activity.get(name).is_some_and(|one| one.is_active == Some(true)))
+    };
+    let bits = facts.metric_names.iter().take(64).zip(0..).filter(|(names, _)| is_active(names));
+    bits.fold(0, |bits, (_, index)| bits | 1 << index)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tidegate_calculator::policy;
+    use tidegate_calculator::source::ReadErrorKind;
+    use tidegate_engine::protocol::Entry;
+    use tidegate_engine::snapshot::Phase;
+    use tidegate_engine::subject::Hold;
+
+    use super::*;
+    use crate::kubernetes::known::RecordFacts;
+    use crate::kubernetes::status::fixtures::{active, cooling, id};
+    use crate::kubernetes::watch::judged;
+
+    /// The facts and the subject of an object with two triggers.
+    fn object(change: impl FnOnce(&mut Value)) -> (ObjectFacts, Subject) {
+        let trigger = |list: &str| json!({ "type": "redis", "metadata": { "address": "redis:6379", "listName": list, "listLength": "5" } });
+        let mut object = json!({
+            "metadata": { "uid": "uid-1", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z" },
+            "spec": {
+                "scaleTargetRef": { "name": "worker" }, "maxReplicaCount": 10,
+                "triggers": [trigger("orders"), trigger("returns")],
+            },
+        });
+        change(&mut object);
+        let (mut facts, subject) = judged(&id(), &object, &policy::Settings::default());
+        facts.target_resource = "deployments".to_owned();
+        (facts, *subject.unwrap())
+    }
+
+    /// The facts after an entry was stored.
+    fn after(mut facts: ObjectFacts, entry: &Entry) -> ObjectFacts {
+        let now = "2026-03-01T12:00:01Z".parse().unwrap();
+        let status = record::next(&facts.target, entry, &ScaleRecordStatus::default(), None, now);
+        let record =
+            RecordFacts { owner: Some("uid-1".to_owned()), status: Box::new(status), ..RecordFacts::default() };
+        facts.record = Some(record);
+        facts.status = status::change(&facts, entry, &StatusView::default()).unwrap().status;
+        facts
+    }
+
+    fn shown_of(entry: &Entry) -> Option<Shown> {
+        let (facts, subject) = object(|_| {});
+        stored(&after(facts, entry), &subject).shown
+    }
+
+    #[test]
+    fn what_was_stored_is_shown() {
+        let of_active = Shown { active: true, health: Health::Good, paused: false, triggers: 1, failing: None };
+        assert_eq!(shown_of(&active()), Some(of_active));
+        assert_eq!(shown_of(&cooling()), Some(Shown { active: false, triggers: 0, ..of_active }));
+        let failing = Some((1, ReadErrorKind::Timeout));
+        let partial = Entry { health: Some(Health::Partial), failing, ..active() };
+        assert_eq!(shown_of(&partial), Some(Shown { health: Health::Partial, failing: Some(1), ..of_active }));
+        let all = Entry { health: Some(Health::Failing), failing: Some((0, ReadErrorKind::Auth)), ..cooling() };
+        let expected = Shown { active: false, health: Health::Failing, triggers: 0, failing: Some(0), ..of_active };
+        assert_eq!(shown_of(&all), Some(expected));
+        let (facts, subject) = object(|_| {});
+        let told = stored(&after(facts, &active()), &subject);
+        assert_eq!((told.replicas, told.checkpoint.0.as_str()), (Some(8), r#"{"v":1,"n":8}"#));
+    }
+
+    #[test]
+    fn what_has_changed_meanwhile_is_not_shown() {
+        let (before, _) = object(|_| {});
+        let stored_facts = after(before, &active());
+        let changes: [fn(&mut Value); 5] = [
+            |object| object["spec"]["maxReplicaCount"] = json!(11),
+            |object| object["spec"]["scaleTargetRef"]["name"] = json!("other"),
+            |object| object["spec"]["triggers"][1]["metadata"]["listName"] = json!("other"),
+            |object| object["metadata"]["annotations"] = json!({ "autoscaling.keda.sh/paused": "true" }),
+            |object| object["metadata"]["uid"] = json!("uid-2"),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let (facts, subject) = object(change);
+            let facts =
+                ObjectFacts { record: stored_facts.record.clone(), status: stored_facts.status.clone(), ..facts };
+            assert_eq!(stored(&facts, &subject).shown, None, "{number}");
+        }
+        let (_, mut subject) = object(|_| {});
+        subject.hold = Some(Hold { reason: "Observe", message: "it only looks".to_owned() });
+        assert_eq!(stored(&stored_facts, &subject).shown, None);
+    }
+
+    #[test]
+    fn a_hold_and_a_pause_are_shown_too() {
+        for reason in ["Observe", "ForeignAutoscaler"] {
+            let (facts, mut subject) = object(|_| {});
+            let hold = Hold { reason, message: "because".to_owned() };
+            subject.hold = Some(hold.clone());
+            let facts = after(facts, &Entry { phase: Phase::Held(hold), ..active() });
+            assert!(stored(&facts, &subject).shown.is_some_and(|shown| shown.active), "{reason}");
+        }
+        let pause = |object: &mut Value| {
+            object["metadata"]["annotations"] = json!({ "autoscaling.keda.sh/paused-replicas": "4" });
+        };
+        let (mut facts, subject) = object(pause);
+        facts = after(facts, &active());
+        let paused = Entry { phase: Phase::Paused, ..active() };
+        let now = "2026-03-01T12:00:01Z".parse().unwrap();
+        facts.status = status::change(&facts, &paused, &facts.status).unwrap().status;
+        let status = record::next(&facts.target, &paused, &ScaleRecordStatus::default(), None, now);
+        facts.record = facts.record.map(|record| RecordFacts { status: Box::new(status), ..record });
+        assert!(stored(&facts, &subject).shown.is_some_and(|shown| shown.paused && shown.active));
+    }
+}
