@@ -11,6 +11,10 @@ mod harness;
 mod scenarios;
 
 fn main() {
+    // A pod's consumer is this program, too.
+    if cluster::kafka::work_if_told() {
+        return;
+    }
     let mut arguments = libtest_mimic::Arguments::from_args();
     // Scenarios mostly wait for periods to pass, so more of them than processors run side by side.
     arguments.test_threads.get_or_insert(12);

@@ -11,10 +11,12 @@
 
 pub mod docs;
 // Without any trigger module nothing uses what they share.
-#[cfg_attr(not(feature = "redis"), allow(dead_code, unused_imports))]
+#[cfg_attr(not(any(feature = "kafka", feature = "redis")), allow(dead_code, unused_imports))]
 mod endpoint;
+#[cfg(feature = "kafka")]
+mod kafka;
 pub mod keda;
-#[cfg_attr(not(feature = "redis"), allow(dead_code))]
+#[cfg_attr(not(any(feature = "kafka", feature = "redis")), allow(dead_code))]
 mod metric;
 pub mod parameters;
 #[cfg(feature = "redis")]

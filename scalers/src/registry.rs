@@ -9,6 +9,10 @@ use crate::{keda, metric};
 
 /// All trigger types, sorted by name: one line each.
 static TRIGGER_TYPES: &[TriggerType] = &[
+    #[cfg(feature = "kafka")]
+    crate::kafka::APACHE_KAFKA,
+    #[cfg(feature = "kafka")]
+    crate::kafka::KAFKA,
     #[cfg(feature = "redis")]
     crate::redis::TRIGGER_TYPE,
 ];
@@ -86,10 +90,11 @@ pub fn open(
 }
 
 impl TriggerType {
-    /// The findings about single parameters, then those about the whole.
+    /// The findings about single parameters, then those about the whole. Of two about one value the second knows more.
     fn judge(&self, spec: &TriggerSpec, values: &Values) -> Checked {
         let whole = (self.check)(spec, values);
         let mut errors = values.errors.clone();
+        errors.retain(|error| whole.errors.iter().all(|other| other.path != error.path));
         errors.extend(metric::check_metric_type(spec));
         errors.extend(whole.errors);
         let mut warnings = values.warnings.clone();
@@ -128,10 +133,12 @@ mod tests {
     #[test]
     fn an_unknown_type_is_told_apart_from_a_missing_one() {
         let text = |kind| unknown_type(kind).to_string();
-        assert_eq!(text("kafka"), "type: \"kafka\" is not supported yet; supported: redis");
+        let supported = TRIGGER_TYPES.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
+        assert_eq!(text("solr"), format!("type: \"solr\" is not supported yet; supported: {supported}"));
         assert_eq!(text("reddis"), "type: \"reddis\" is not a trigger type; did you mean redis?");
         assert_eq!(text("Redis"), "type: \"Redis\" is not a trigger type; did you mean redis?");
-        assert_eq!(text("carrier-pigeon"), "type: \"carrier-pigeon\" is not a trigger type; supported: redis");
-        assert_eq!(text(""), "type: \"\" is not a trigger type; supported: redis");
+        let pigeon = "type: \"carrier-pigeon\" is not a trigger type; supported: ";
+        assert_eq!(text("carrier-pigeon"), format!("{pigeon}{supported}"));
+        assert_eq!(text(""), format!("type: \"\" is not a trigger type; supported: {supported}"));
     }
 }

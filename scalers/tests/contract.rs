@@ -2,33 +2,83 @@
 // Clippy takes only the bodies of `#[test]` functions for tests, not what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "kafka")]
+#[path = "scripted/kafka.rs"]
+mod scripted_kafka;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tidegate_calculator::source::{Occasion, Parameters, ReadError, ReadErrorKind, Secret, TriggerSpec};
 use tidegate_scalers::{Endpoints, Known, Scaler, check, open, trigger_types};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
+
+/// Plays the source's side of one connection until the other side closes it.
+type Play = fn(TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How to play the source of one trigger type.
 struct Row {
     name: &'static str,
     /// A complete trigger's metadata; `{address}` stands for the source's host:port.
     metadata: &'static [(&'static str, &'static str)],
+    /// What its authentication provides.
+    auth: &'static [(&'static str, &'static str)],
     /// Metadata that replaces single entries (an empty text removes one), and the path of the error that follows.
     bad: &'static [((&'static str, &'static str), &'static str)],
-    /// Answers to whatever is asked: nothing waits; credentials are refused; no data.
-    zero: &'static str,
-    refused: &'static str,
-    no_data: &'static str,
+    /// Sources where nothing waits, that refuse credentials, and that have no data.
+    zero: Play,
+    refused: Play,
+    no_data: Play,
 }
 
+#[cfg(feature = "kafka")]
+const CAUGHT_UP: scripted_kafka::Broker = scripted_kafka::Broker {
+    topics: &[("jobs", &[scripted_kafka::Partition { committed: 7, log_start: 3, latest: 7 }])],
+    refuses: false,
+};
+
+#[cfg(feature = "kafka")]
+const KAFKA: Row = Row {
+    name: "kafka",
+    metadata: &[
+        ("bootstrapServers", "{address}"),
+        ("consumerGroup", "workers"),
+        ("topic", "jobs"),
+        ("sasl", "plaintext"),
+    ],
+    auth: &[("username", "reader"), ("password", "secret")],
+    bad: &[
+        (("bootstrapServers", ""), "metadata.bootstrapServers"),
+        (("bootstrapServers", "nowhere"), "metadata.bootstrapServers"),
+        (("consumerGroup", ""), "metadata.consumerGroup"),
+        (("topic", "a b"), "metadata.topic"),
+        (("partitionLimitation", "all"), "metadata.partitionLimitation"),
+        (("lagThreshold", "0"), "metadata.lagThreshold"),
+        (("activationLagThreshold", "-1"), "metadata.activationLagThreshold"),
+        (("offsetResetPolicy", "first"), "metadata.offsetResetPolicy"),
+        (("sasl", "gssapi"), "metadata.sasl"),
+        (("sasl", "kerberos"), "metadata.sasl"),
+        (("tls", "yes"), "metadata.tls"),
+    ],
+    zero: |stream| CAUGHT_UP.serve(stream),
+    refused: |stream| scripted_kafka::Broker { refuses: true, ..CAUGHT_UP }.serve(stream),
+    no_data: |stream| scripted_kafka::Broker { topics: &[], ..CAUGHT_UP }.serve(stream),
+};
+
 const ROWS: &[Row] = &[
+    #[cfg(feature = "kafka")]
+    Row { name: "apache-kafka", ..KAFKA },
+    #[cfg(feature = "kafka")]
+    KAFKA,
     #[cfg(feature = "redis")]
     Row {
         name: "redis",
         metadata: &[("address", "{address}"), ("listName", "jobs"), ("listLength", "5")],
+        auth: &[],
         bad: &[
             (("listName", ""), "metadata.listName"),
             (("address", ""), "metadata.address"),
@@ -37,9 +87,9 @@ const ROWS: &[Row] = &[
             (("databaseIndex", "-1"), "metadata.databaseIndex"),
             (("enableTLS", "yes"), "metadata.enableTLS"),
         ],
-        zero: ":0\r\n",
-        refused: "-NOAUTH Authentication required.\r\n",
-        no_data: "$-1\r\n",
+        zero: |stream| say(stream, ":0\r\n"),
+        refused: |stream| say(stream, "-NOAUTH Authentication required.\r\n"),
+        no_data: |stream| say(stream, "$-1\r\n"),
     },
 ];
 
@@ -54,12 +104,17 @@ impl Row {
         TriggerSpec { kind: self.name.to_owned(), metadata, ..TriggerSpec::default() }
     }
 
-    fn open(&self, address: &str) -> Box<dyn Scaler> {
-        open(&self.spec(address, &[]), &Parameters::default(), &Endpoints::new()).unwrap()
+    fn parameters(&self) -> Parameters {
+        let auth = self.auth.iter().map(|(name, text)| ((*name).to_owned(), Secret::new(*text)));
+        Parameters { env: BTreeMap::new(), auth: auth.collect() }
     }
 
-    async fn outcome(&self, answer: &'static str) -> Result<(i64, bool), ReadError> {
-        let scaler = self.open(&source(Some(answer)).await);
+    fn open(&self, address: &str) -> Box<dyn Scaler> {
+        open(&self.spec(address, &[]), &self.parameters(), &Endpoints::new()).unwrap()
+    }
+
+    async fn outcome(&self, play: Play) -> Result<(i64, bool), ReadError> {
+        let scaler = self.open(&source(play).await);
         let readings = scaler.read(Occasion::Poll, DEADLINE).await?;
         let (metric, reading) = readings.first().expect("readings are never empty");
         assert!(metric.name.starts_with("s0-"), "{}", metric.name);
@@ -67,23 +122,26 @@ impl Row {
     }
 }
 
-/// A source that gives one answer to everything, or accepts and says nothing. It ends with the test's runtime.
-async fn source(answer: Option<&'static str>) -> String {
+/// A source that is played. It ends with the test's runtime.
+async fn source(play: Play) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut heard = [0; 4096];
-                while stream.read(&mut heard).await.is_ok_and(|length| length > 0) {
-                    if let Some(answer) = answer {
-                        stream.write_all(answer.as_bytes()).await.unwrap();
-                    }
-                }
-            });
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(play(stream));
         }
     });
     address
+}
+
+/// Gives one answer to everything; an empty one is silence.
+fn say(mut stream: TcpStream, answer: &'static str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let mut heard = [0; 4096];
+        while stream.read(&mut heard).await.is_ok_and(|length| length > 0) {
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
 }
 
 #[test]
@@ -97,15 +155,15 @@ fn bad_configuration_is_named_and_not_opened() {
     for row in ROWS {
         for (replaced, path) in row.bad {
             let spec = row.spec("localhost:1", &[*replaced]);
-            let (env, auth) = (BTreeMap::new(), BTreeMap::new());
+            let Parameters { env, auth } = row.parameters();
             let found = check(&spec, Known::Values(&env), Known::Values(&auth));
             assert_eq!(found.errors.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), [*path]);
-            let error = open(&spec, &Parameters::default(), &Endpoints::new()).err().expect("not opened");
+            let error = open(&spec, &row.parameters(), &Endpoints::new()).err().expect("not opened");
             assert_eq!(error.problems, found.errors);
         }
         let mut spec = row.spec("localhost:1", &[]);
         spec.metric_type = tidegate_calculator::source::MetricType::Utilization;
-        let error = open(&spec, &Parameters::default(), &Endpoints::new()).err().expect("not opened");
+        let error = open(&spec, &row.parameters(), &Endpoints::new()).err().expect("not opened");
         assert_eq!(error.problems[0].path, "metricType");
     }
 }
@@ -114,14 +172,14 @@ fn bad_configuration_is_named_and_not_opened() {
 fn unknown_parameters_are_warnings() {
     for row in ROWS {
         let spec = row.spec("localhost:1", &[("colourOfTheMoon", "blue")]);
-        let (env, auth) = (BTreeSet::new(), BTreeSet::new());
+        let (env, auth) = (BTreeSet::new(), row.auth.iter().map(|(name, _)| (*name).to_owned()).collect());
         let found = check(&spec, Known::Names(&env), Known::Names(&auth));
         assert!(found.errors.is_empty() && found.metrics.len() == 1, "{found:?}");
         assert_eq!(
             found.warnings.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(),
             ["metadata.colourOfTheMoon"]
         );
-        assert!(open(&spec, &Parameters::default(), &Endpoints::new()).is_ok());
+        assert!(open(&spec, &row.parameters(), &Endpoints::new()).is_ok());
     }
 }
 
@@ -144,7 +202,7 @@ fn each_example_opens_without_a_word_and_without_a_runtime() {
 #[tokio::test]
 async fn a_source_that_says_nothing_is_a_timeout_within_the_deadline() {
     for row in ROWS {
-        let scaler = row.open(&source(None).await);
+        let scaler = row.open(&source(|stream| say(stream, "")).await);
         let begun = Instant::now();
         let error = scaler.read(Occasion::Poll, Duration::from_millis(200)).await.unwrap_err();
         assert_eq!(error.kind, ReadErrorKind::Timeout, "{}: {error}", row.name);
@@ -180,7 +238,7 @@ async fn zero_is_a_value_and_no_data_is_not() {
 #[tokio::test]
 async fn a_read_may_be_dropped_at_any_time() {
     for row in ROWS {
-        let scaler = row.open(&source(Some(row.zero)).await);
+        let scaler = row.open(&source(row.zero).await);
         for micros in [0, 1, 100, 1000, 3000, 10_000] {
             let _ = timeout(Duration::from_micros(micros), scaler.read(Occasion::Poll, DEADLINE)).await;
         }

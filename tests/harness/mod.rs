@@ -1,6 +1,8 @@
-//! What the scenarios stand on: child processes that end for certain, a real Redis, the real `tidegate`, and waiting without sleeping.
+//! What the scenarios stand on: child processes that end for certain, a real Redis, a real Kafka, the real `tidegate`, and waiting
+//! without sleeping.
 
 pub(crate) mod children;
+pub(crate) mod kafka;
 pub(crate) mod manifests;
 pub(crate) mod redis;
 pub(crate) mod tidegate;

@@ -42,7 +42,7 @@ impl Endpoints {
     }
 
     /// The living thing of this type and id, or else a new one.
-    fn join<T: Send + Sync + 'static>(&self, id: EndpointId, make: impl FnOnce() -> T) -> Arc<T> {
+    pub(crate) fn join<T: Send + Sync + 'static>(&self, id: EndpointId, make: impl FnOnce() -> T) -> Arc<T> {
         let mut shared = lock(&self.shared);
         let key = (id, TypeId::of::<T>());
         if let Some(found) = shared.get(&key).and_then(Weak::upgrade).and_then(|any| any.downcast().ok()) {

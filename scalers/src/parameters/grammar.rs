@@ -41,6 +41,21 @@ pub(super) fn list(text: &str) -> Vec<String> {
     text.split(',').map(|piece| piece.trim().to_owned()).collect()
 }
 
+/// `host:port`, an IPv6 address in brackets.
+#[cfg(feature = "tls")]
+pub(crate) fn host_and_port(address: &str) -> Option<(String, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let well_formed = !host.is_empty() && !host.contains(['/', ' ', '@']) && (bare.is_some() || !host.contains(':'));
+    well_formed.then_some((bare.unwrap_or(host).to_owned(), port_number(port)?))
+}
+
+/// A port from 1 to 65535, in digits alone.
+#[cfg(feature = "tls")]
+pub(crate) fn port_number(port: &str) -> Option<u16> {
+    port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse().ok()).flatten().filter(|port| *port > 0)
+}
+
 /// A whole number of milliseconds, or a Go duration such as `1h15m30.5s`; never negative.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     if let Some(millis) = integer(text) {

@@ -5,8 +5,14 @@
 
 mod grammar;
 mod resolve;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 mod unknown;
 
+#[cfg(feature = "tls")]
+pub(crate) use grammar::host_and_port;
+#[cfg(feature = "redis")]
+pub(crate) use grammar::port_number;
 pub use resolve::{Known, Values};
 pub(crate) use unknown::nearest;
 

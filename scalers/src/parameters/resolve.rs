@@ -24,6 +24,8 @@ pub enum Known<'a> {
 pub struct Values {
     found: BTreeMap<&'static str, Found>,
     dangling: BTreeMap<&'static str, Problem>,
+    /// The parameters that metadata and authentication give at once.
+    doubled: BTreeSet<&'static str>,
     /// What keeps the trigger from being built.
     pub errors: Vec<Problem>,
     /// What is likely a mistake, but harmless.
@@ -75,12 +77,16 @@ impl Values {
         let mut values = Self {
             found: BTreeMap::new(),
             dangling: BTreeMap::new(),
+            doubled: BTreeSet::new(),
             errors: Vec::new(),
             warnings: unknown::unknown(spec, declared),
         };
         for parameter in declared {
             let found = values.find(parameter, spec, env, auth);
             values.judge(parameter, &found);
+            if is_doubled(parameter, spec, auth) {
+                values.doubled.insert(parameter.name());
+            }
             values.found.insert(parameter.name(), found);
         }
         values
@@ -165,6 +171,11 @@ impl Values {
     /// Whether the parameter may have a value that we do not see.
     pub fn unseen(&self, parameter: &Parameter) -> bool {
         matches!(self.found.get(parameter.name()), Some(Found::Unseen))
+    }
+
+    /// Whether metadata and authentication give it at once, so that a source is passed over.
+    pub fn doubled(&self, parameter: &Parameter) -> bool {
+        self.doubled.contains(parameter.name())
     }
 
     /// The environment variables that this parameter named in vain.
@@ -254,6 +265,15 @@ fn authentication(name: &str, auth: Known<'_>) -> Found {
     }
 }
 
+/// Whether both metadata and authentication are seen to give it.
+fn is_doubled(parameter: &Parameter, spec: &TriggerSpec, auth: Known<'_>) -> bool {
+    let given = |found: Found| matches!(found, Found::Given { .. });
+    parameter.reads(Source::Metadata)
+        && parameter.reads(Source::Authentication)
+        && parameter.names.iter().any(|name| given(metadata(parameter, name, spec)))
+        && parameter.names.iter().any(|name| given(authentication(name, auth)))
+}
+
 /// Where a parameter that nobody gave would stand.
 fn home(parameter: &Parameter) -> String {
     let root = if parameter.reads(Source::Metadata) { "metadata" } else { "authenticationRef" };
@@ -304,6 +324,14 @@ mod tests {
         assert_eq!(texts(&values.errors), Vec::<String>::new());
         let values = resolve(&[("hostFromEnv", "HOST")], &[("HOST", " c ")], &[("hosts", "d")]);
         assert_eq!(values.text(&HOST), Some("c"));
+    }
+
+    #[test]
+    fn metadata_and_authentication_at_once_can_be_told() {
+        let both = resolve(&[("host", "a"), ("password", " ")], &[], &[("hosts", "b"), ("password", "p")]);
+        assert!(both.doubled(&HOST) && !both.doubled(&PASSWORD), "blank is absent");
+        assert!(!resolve(&[("host", "a"), ("hosts", "b")], &[], &[("tls", "enable")]).doubled(&HOST));
+        assert!(!resolve(&[("listName", "a")], &[], &[("listName", "b")]).doubled(&NAME), "of which one is not read");
     }
 
     #[test]

@@ -5,9 +5,8 @@ use tidegate_calculator::source::{MetricSpec, Milli, Problem, TriggerSpec};
 use super::connection::{Credentials, Server};
 use crate::metric;
 use crate::parameters::Source::{self, Authentication, Environment, Metadata};
-use crate::parameters::{Deprecation, Kind, Parameter, Values};
+use crate::parameters::{Deprecation, Kind, Parameter, Values, host_and_port, port_number, tls};
 use crate::registry::Checked;
-use crate::tls::{Field, TlsOptions};
 
 const ANYWHERE: &[Source] = &[Metadata, Environment, Authentication];
 const SENTINEL_SOURCES: &[Source] = &[Metadata, Authentication, Environment];
@@ -56,26 +55,7 @@ const TLS: Parameter = Parameter::new(
     Kind::Choice(&["enable", "disable"]),
     "Whether to use TLS. Not together with enableTLS.",
 );
-const UNSAFE_SSL: Parameter =
-    Parameter::new(&["unsafeSsl"], &[Metadata], Kind::Bool, "Whether to take any certificate of the server.")
-        .or("false");
-const CA: Parameter = Parameter::new(
-    &["ca"],
-    &[Authentication],
-    Kind::Text,
-    "Certificate authorities in PEM, trusted beside the system's.",
-);
-const CERT: Parameter =
-    Parameter::new(&["cert", "Cert"], &[Authentication], Kind::Text, "The client's certificate in PEM.");
-const KEY: Parameter =
-    Parameter::new(&["key"], &[Authentication], Kind::Text, "The client's private key in PEM.").secret();
-const KEY_PASSWORD: Parameter = Parameter::new(
-    &["keyPassword"],
-    &[Authentication],
-    Kind::Text,
-    "The password of the client's private key, if it is encrypted (PKCS#8).",
-)
-.secret();
+const CERT: Parameter = Parameter { names: &["cert", "Cert"], ..tls::CERT };
 const SENTINEL_USERNAME: Parameter =
     Parameter::new(&["sentinelUsername"], SENTINEL_SOURCES, Kind::Text, NO_SENTINEL).deprecated(SENTINEL);
 const SENTINEL_PASSWORD: Parameter =
@@ -96,11 +76,11 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     DATABASE_INDEX,
     ENABLE_TLS,
     TLS,
-    UNSAFE_SSL,
-    CA,
+    tls::UNSAFE_SSL,
+    tls::CA,
     CERT,
-    KEY,
-    KEY_PASSWORD,
+    tls::KEY,
+    tls::KEY_PASSWORD,
     ACTIVATION,
     SENTINEL_USERNAME,
     SENTINEL_PASSWORD,
@@ -135,9 +115,9 @@ pub(super) fn check(spec: &TriggerSpec, values: &Values) -> Checked {
         warnings.push(values.problem(&USERNAME, "has no effect without a password"));
     }
     if uses_tls(values) {
-        errors.extend(flaws(values));
+        errors.extend(tls::flaws(values));
     } else if !values.unseen(&TLS) {
-        warnings.extend(without_tls(values));
+        warnings.extend(tls::idle(values, "set enableTLS"));
     }
     Checked { errors, warnings, metrics: metric(spec, values).into_iter().collect() }
 }
@@ -151,7 +131,7 @@ pub(super) fn settings(spec: &TriggerSpec, values: &Values) -> Option<Settings> 
             host,
             port,
             credentials: password.map(|password| Credentials { username: values.secret(&USERNAME), password }),
-            tls: uses_tls(values).then(|| options(values)),
+            tls: uses_tls(values).then(|| tls::options(values)),
         },
         database: values.integer(&DATABASE_INDEX)?,
         list: values.text(&LIST_NAME)?.to_owned(),
@@ -197,7 +177,7 @@ fn pair(values: &Values, host: &str, port: &str) -> Result<(String, u16), Vec<Pr
     if bare.is_empty() || bare.contains(['/', ' ']) {
         problems.push(values.problem(&HOST, "is not the name or address of a host"));
     }
-    match number(port) {
+    match port_number(port) {
         Some(number) if problems.is_empty() => Ok((bare.to_owned(), number)),
         Some(_) => Err(problems),
         None => {
@@ -219,17 +199,6 @@ fn missing(values: &Values) -> Problem {
     })
 }
 
-fn host_and_port(address: &str) -> Option<(String, u16)> {
-    let (host, port) = address.rsplit_once(':')?;
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let well_formed = !host.is_empty() && !host.contains(['/', ' ', '@']) && (bare.is_some() || !host.contains(':'));
-    well_formed.then_some((bare.unwrap_or(host).to_owned(), number(port)?))
-}
-
-fn number(port: &str) -> Option<u16> {
-    port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse().ok()).flatten().filter(|port| *port > 0)
-}
-
 /// Servers that a stand-alone client does not look at.
 fn surplus(values: &Values) -> Option<Problem> {
     let (addresses, hosts) = (values.list(&ADDRESS).len(), values.list(&HOST).len());
@@ -241,41 +210,6 @@ fn surplus(values: &Values) -> Option<Problem> {
 
 fn uses_tls(values: &Values) -> bool {
     values.truth(&ENABLE_TLS) == Some(true) || values.text(&TLS) == Some("enable")
-}
-
-fn options(values: &Values) -> TlsOptions {
-    TlsOptions {
-        ca: values.secret(&CA),
-        cert: values.secret(&CERT),
-        key: values.secret(&KEY),
-        key_password: values.secret(&KEY_PASSWORD),
-        insecure: values.truth(&UNSAFE_SSL) == Some(true),
-    }
-}
-
-fn flaws(values: &Values) -> Vec<Problem> {
-    let parameter = |field| match field {
-        Field::Ca => &CA,
-        Field::Cert => &CERT,
-        Field::Key => &KEY,
-        Field::KeyPassword => &KEY_PASSWORD,
-    };
-    let hidden = |field| match field {
-        Field::Ca => values.unseen(&CA),
-        _ => [&CERT, &KEY, &KEY_PASSWORD].into_iter().any(|parameter| values.unseen(parameter)),
-    };
-    let flaws = options(values).flaws();
-    flaws
-        .into_iter()
-        .filter(|(field, _)| !hidden(*field))
-        .map(|(field, what)| values.problem(parameter(field), what))
-        .collect()
-}
-
-/// What only TLS would use.
-fn without_tls(values: &Values) -> Vec<Problem> {
-    let given = [&UNSAFE_SSL, &CA, &CERT, &KEY].into_iter().filter(|parameter| values.given(parameter));
-    given.map(|parameter| values.problem(parameter, "has no effect without TLS; set enableTLS")).collect()
 }
 
 #[cfg(test)]
