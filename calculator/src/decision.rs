@@ -66,9 +66,9 @@ pub enum Limit {
 pub enum Health {
     /// All gave readings.
     Good,
-    /// Some failed and the object is active (KEDA: `PartialTriggerError`).
+    /// Some failed and the object is active (KEDA: `PartialTriggerError`), or some metrics cannot be used and others can.
     Partial,
-    /// Some failed and nothing that answered is active (KEDA: `TriggerError`).
+    /// Some failed and nothing that answered is active (KEDA: `TriggerError`), or no metric can be used.
     Failing,
 }
 

@@ -151,6 +151,7 @@ impl Engine {
             Input::Object(change) => self.change(now, change, out),
             Input::Opened(call, result) => self.with(call.ticket, now, out, |o, cx| o.opened(call.number, result, cx)),
             Input::Read(call, result) => self.with(call.ticket, now, out, |o, cx| o.read(call.number, result, cx)),
+            Input::NotOpen(call) => self.with(call.ticket, now, out, |o, cx| o.not_open(call.number, cx)),
             Input::Refreshed(call, result) => {
                 self.with(call.ticket, now, out, |o, cx| o.refreshed(call.number, result, cx));
             }
@@ -179,7 +180,8 @@ impl Engine {
 
     /// Whether a drain has come to its end: nothing is being written and nothing waits to be stored.
     pub fn drained(&self) -> bool {
-        self.draining && self.objects.iter().all(|(_, object)| object.is_settled())
+        let stores = self.tenure == Tenure::Held;
+        self.draining && self.objects.iter().all(|(_, object)| object.is_settled(stores))
     }
 
     /// How many objects there are.

@@ -119,7 +119,7 @@ where
         ports: Ports { sources, resolver, target, journal, clock },
         running: JoinSet::new(),
         opened: HashMap::new(),
-        epochs: HashMap::new(),
+        wanted: HashMap::new(),
         questions: HashMap::new(),
         asked: 0,
         wakes: Arc::default(),
@@ -142,8 +142,8 @@ struct Driver<S: Sources, R, T, J, C> {
     ports: Ports<S, R, T, J, C>,
     running: JoinSet<Done<S::Source>>,
     opened: HashMap<(u32, u8), Opened<S>>,
-    /// The epoch that each place was last opened for: what is built for an older one is dropped.
-    epochs: HashMap<u32, u32>,
+    /// The call by which each source was last asked for: what comes of an earlier one, well or not, is dropped.
+    wanted: HashMap<(u32, u8), Call>,
     questions: HashMap<u64, oneshot::Sender<Vec<Snapshot>>>,
     asked: u64,
     wakes: Arc<Wakes>,
@@ -243,6 +243,7 @@ where
     fn done(&mut self, done: Done<S::Source>) {
         match done {
             Done::Answer(input) => self.feed(input),
+            Done::Opened(call, trigger, _) if self.wanted.get(&(call.ticket.slot, trigger)) != Some(&call) => {}
             Done::Opened(call, trigger, Err(error)) => {
                 // A source that cannot be built anew must not go on with what it was built from before.
                 self.opened.remove(&(call.ticket.slot, trigger));
@@ -252,12 +253,9 @@ where
         }
     }
 
-    /// Keeps a source that was built, and subscribes to it, unless its object has changed meanwhile.
+    /// Keeps a source that was built, and subscribes to it.
     fn keep(&mut self, call: Call, trigger: u8, source: S::Source) {
-        let Ticket { slot, epoch } = call.ticket;
-        if self.epochs.get(&slot) != Some(&epoch) {
-            return;
-        }
+        let slot = call.ticket.slot;
         let watch = self.ports.sources.watch(&source, self.wakes.wake(call.ticket, trigger));
         let endpoint = self.ports.sources.endpoint(&source);
         self.opened.insert((slot, trigger), Opened { source: Arc::new(source), _watch: watch });
@@ -268,7 +266,7 @@ where
         let ports = &self.ports;
         match command {
             Command::Open(call, subject, trigger) => {
-                self.epochs.insert(call.ticket.slot, call.ticket.epoch);
+                self.wanted.insert((call.ticket.slot, trigger), call);
                 let (resolver, sources) = (ports.resolver.clone(), ports.sources.clone());
                 self.running.spawn(calls::open(resolver, sources, call, subject, trigger, self.read_deadline));
             }
@@ -297,9 +295,7 @@ where
     }
 
     fn close(&mut self, ticket: Ticket) {
-        if self.epochs.get(&ticket.slot) == Some(&ticket.epoch) {
-            self.epochs.remove(&ticket.slot);
-        }
+        self.wanted.retain(|_, call| call.ticket != ticket);
         self.opened.retain(|(slot, _), _| *slot != ticket.slot);
     }
 }

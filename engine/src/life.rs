@@ -49,6 +49,7 @@ impl Object {
         let Loaded::Waiting(checkpoint) = &mut self.memory else { return };
         self.record.begun |= !stored.checkpoint.0.is_empty();
         *checkpoint = stored.checkpoint;
+        self.record.activity = stored.activity;
         self.record.shown = stored.shown;
         self.record.replicas = stored.replicas;
         self.renewed &= stored.shown.is_none();
@@ -104,6 +105,7 @@ impl Object {
         self.doubt = None;
         self.last = None;
         self.last_change = None;
+        self.told.apply_error = None;
         self.record = Record { queued: self.record.queued, running: self.record.running, ..Record::default() };
     }
 
@@ -138,10 +140,10 @@ impl Object {
         self.record.retry = None;
     }
 
-    /// Whether nothing is being written and nothing waits to be stored.
-    pub(crate) fn is_settled(&self) -> bool {
+    /// Whether nothing is being written and nothing waits to be stored; a standby stores nothing (`stores`).
+    pub(crate) fn is_settled(&self, stores: bool) -> bool {
         let unwritten = matches!(self.writing, Writing::Queued(_) | Writing::Running { .. });
-        let unstored = self.record.running.is_some() || self.record.queued || self.record.dirty;
+        let unstored = self.record.running.is_some() || stores && (self.record.queued || self.record.dirty);
         !unwritten && !unstored
     }
 }

@@ -10,7 +10,7 @@ use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::source::EndpointId;
 use tidegate_calculator::time::{Span, Tick};
 
-use crate::protocol::{Call, LastChange, Seen, Shown, TargetError, Ticket, Version};
+use crate::protocol::{Activity, ApplyError, Call, LastChange, Seen, Shown, TargetError, Ticket, Version};
 use crate::subject::{Finding, ObjectId, Subject, TargetRef};
 
 /// One object.
@@ -174,6 +174,8 @@ pub(crate) struct Record {
     pub(crate) shown: Option<Shown>,
     /// The replicas at the last store before this process acted.
     pub(crate) replicas: Option<u32>,
+    /// What was stored of the activity apart from the checkpoint; used when the memory is loaded.
+    pub(crate) activity: Activity,
     /// Whether something is stored, or was tried to be: nothing is written to a target before that.
     pub(crate) begun: bool,
 }
@@ -183,8 +185,8 @@ pub(crate) struct Record {
 pub(crate) struct Told {
     /// The target cannot be read.
     pub(crate) target_failed: bool,
-    /// The last write failed.
-    pub(crate) apply_failed: bool,
+    /// Why the last write failed, until one succeeds or none is wanted any more.
+    pub(crate) apply_error: Option<ApplyError>,
 }
 
 /// The last decision.

@@ -130,6 +130,8 @@ impl Object {
                 self.record.dirty = true;
                 self.writing = Writing::Withheld(write);
             }
+        } else {
+            self.want_no_write();
         }
     }
 

@@ -73,10 +73,21 @@ pub enum Change {
 pub struct Stored {
     /// The memory.
     pub checkpoint: Checkpoint,
+    /// What is known of the activity apart from the memory.
+    pub activity: Activity,
     /// The replicas of the target at the last store, if they are known.
     pub replicas: Option<u32>,
     /// What people see, if it is about the object's present text; then nothing is stored until it flips.
     pub shown: Option<Shown>,
+}
+
+/// What KEDA's status says of the activity, whoever wrote it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// KEDA's `lastActiveTime`: of two last activities the later counts.
+    pub last: Option<Timestamp>,
+    /// KEDA's Active condition: an activity of which no memory knows the end is taken to have lasted until the memory is loaded.
+    pub lasts: bool,
 }
 
 /// What people see of an object's decisions; it is stored when it flips.
@@ -103,6 +114,8 @@ pub enum Input {
     Opened(Call, Result<Option<EndpointId>, ReadError>),
     /// Answer to [`Command::Read`].
     Read(Call, Result<Readings, ReadError>),
+    /// Answer to [`Command::Read`]: there is no source to read, so it must be built anew.
+    NotOpen(Call),
     /// Answer to [`Command::Refresh`].
     Refreshed(Call, Result<Seen, TargetError>),
     /// Answer to [`Command::Apply`].
@@ -166,6 +179,8 @@ pub struct Entry {
     pub limited_by: Option<Limit>,
     /// Our last change, if there was one since the start.
     pub last_change: Option<LastChange>,
+    /// Why the last write of the replicas failed, until one succeeds or none is wanted any more.
+    pub apply_error: Option<ApplyError>,
     /// KEDA's Active condition; none before the first decision.
     pub active: Option<bool>,
     /// KEDA's `lastActiveTime`.
@@ -243,7 +258,7 @@ pub enum Event {
     Paused(bool),
     /// Deciding about this object panicked; it is left alone until its spec changes.
     Quarantined(String),
-    /// The stored checkpoint could not be read; the memory starts anew, and nothing is lowered for one window.
+    /// The stored checkpoint could not be read; the memory starts anew: nothing is lowered for one window, and the cooldown begins anew.
     CheckpointLost(String),
 }
 

@@ -93,6 +93,18 @@ impl Object {
         self.answered(index, begun, result, cx);
     }
 
+    /// There was no source to read: it is built with the next read.
+    pub(crate) fn not_open(&mut self, number: u32, cx: &mut Context<'_>) {
+        let Some((index, begun)) = self.land(number, false, cx) else {
+            return;
+        };
+        if let Some(trigger) = self.triggers.get_mut(index) {
+            trigger.open = false;
+        }
+        let error = ReadError::query(ReadErrorKind::Unavailable, "the source is not open");
+        self.answered(index, begun, Err(error), cx);
+    }
+
     /// Ends the flight of this number and frees its room; none if nobody waits for it any more.
     fn land(&mut self, number: u32, open: bool, cx: &mut Context<'_>) -> Option<(usize, Tick)> {
         let is_it = |trigger: &Trigger| matches!(&trigger.flight, Some(Flight::Running { number: n, opening, .. }) if *n == number && *opening == open);

@@ -122,6 +122,7 @@ impl Object {
             bounds: self.subject.as_ref().map(|subject| (subject.policy.min, subject.policy.max)),
             limited_by: decision.map(|decision| decision.limited_by),
             last_change: self.last_change.clone(),
+            apply_error: self.told.apply_error.clone(),
             active: shown.map(|shown| shown.active),
             last_active: self.last_active(now),
             health: shown.map(|shown| shown.health),

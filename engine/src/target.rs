@@ -97,16 +97,25 @@ impl Object {
         let (Loaded::Waiting(checkpoint), Some(subject)) = (&self.memory, &self.subject) else {
             return;
         };
+        // An activity that lasted when it was stored, and of which no memory knows the end, has lasted until now.
+        let activity = self.record.activity;
+        let lasted = activity.lasts && checkpoint.0.is_empty();
+        let stored = if lasted { Some(cx.tick()) } else { activity.last.map(|at| cx.now.tick_of(at)) };
         let mut memory = match checkpoint.restore(&subject.policy, replicas, cx.now) {
             Ok(memory) => memory,
             Err(error) => {
                 cx.announce(&self.id, Event::CheckpointLost(error.to_string()));
+                // The new memory is stored with the first decision, whatever is shown already.
+                self.record.shown = None;
                 let mut fresh = Memory::default();
                 fresh.recommendations.hold(cx.tick(), replicas);
+                // Nobody knows how long ago the last activity was.
+                fresh.last_active = Some(cx.tick());
                 fresh
             }
         };
         memory.replicas = Some(replicas);
+        memory.last_active = memory.last_active.max(stored);
         if self.record.replicas != Some(replicas) {
             // A write whose store was lost, or somebody else's: what is stored is not what is there.
             self.record.shown = None;

@@ -109,7 +109,7 @@ impl Object {
         self.last_change = Some(change.clone());
         self.doubt = None;
         self.record.dirty = true;
-        self.told.apply_failed = false;
+        self.told.apply_error = None;
         cx.announce(&self.id, Event::Scaled(change));
         let (from, to) = (write.from, write.to);
         if to > from && resting.is_some_and(|resting| from <= resting) {
@@ -186,11 +186,22 @@ impl Object {
         }
     }
 
-    /// Told once, until a write succeeds.
+    /// Told once, until a write succeeds or none is wanted any more.
     fn report(&mut self, error: ApplyError, cx: &mut Context<'_>) {
-        if !std::mem::replace(&mut self.told.apply_failed, true) {
-            cx.announce(&self.id, Event::ApplyFailed(error));
+        let told = self.told.apply_error.as_ref().map(ApplyError::reason);
+        if told == Some(error.reason()) {
+            return;
         }
+        if told.is_none() {
+            cx.announce(&self.id, Event::ApplyFailed(error.clone()));
+        }
+        self.record.dirty = true;
+        self.told.apply_error = Some(error);
+    }
+
+    /// No write is wanted: what the last one met with is over.
+    pub(crate) fn want_no_write(&mut self) {
+        self.record.dirty |= self.told.apply_error.take().is_some();
     }
 
     /// Gives up a write because the object itself changes: one that is on its way may still land.

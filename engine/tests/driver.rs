@@ -1,7 +1,7 @@
 //! The driver over a small world in memory, on tokio's paused clock: panics, hung sources, pushes, questions and the end.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's own tools may panic, too")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ struct Memory {
     events: Vec<(String, Event)>,
     wakes: BTreeMap<String, Wake>,
     changes: Option<mpsc::Sender<Change>>,
+    /// How long the next parameters take to be found, one after the other; at once when this is empty.
+    waits: VecDeque<Duration>,
 }
 
 #[derive(Clone, Default)]
@@ -99,6 +101,9 @@ impl Sources for Shared {
 #[async_trait]
 impl Resolver for Shared {
     async fn resolve(&self, _: &References) -> Result<Parameters, ReadError> {
+        if let Some(wait) = self.with(|memory| memory.waits.pop_front()) {
+            tokio::time::sleep(wait).await;
+        }
         Ok(Parameters::default())
     }
 }
@@ -293,4 +298,46 @@ async fn a_standby_acts_when_its_tenure_begins_and_the_end_of_the_objects_ends_i
     drop(sender);
     running.await.unwrap();
     drop(handle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_failure_of_an_older_opening_leaves_the_newer_source_alone() {
+    let (shared, handle, running, _hold) = world(&[]).await;
+    let sender = shared.with(|memory| {
+        memory.replicas.insert("orders".to_owned(), (0, 1));
+        memory.backlog.insert("orders".to_owned(), 0);
+        // The first opening hangs until its deadline.
+        memory.waits.push_back(Duration::from_hours(1));
+        memory.changes.take().unwrap()
+    });
+    sender.send(Change::Set(Box::new(subject("orders", 1)), Checkpoint::default())).await.unwrap();
+    sender.send(Change::Target(target("orders"), shared.seen("orders"))).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // The object is edited meanwhile; what is opened for the new text works.
+    sender.send(Change::Set(Box::new(subject("orders", 2)), Checkpoint::default())).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    shared.with(|memory| memory.backlog.insert("orders".to_owned(), 40));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let snapshot = handle.ask(None).await.unwrap().remove(0);
+    assert_eq!(replicas(&shared, "orders"), 8, "{:?}", snapshot.evidence);
+    handle.drain().await;
+    running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_standby_with_a_refused_object_ends_at_once() {
+    let (shared, handle, running, hold) = world(&[]).await;
+    hold.send(Tenure::Standby).unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let sender = shared.with(|memory| memory.changes.take().unwrap());
+    let refused =
+        |name: &str| Change::Refused(ObjectId::new("shop", name), target(name), Vec::new(), Checkpoint::default());
+    sender.send(refused("broken")).await.unwrap();
+    sender.send(Change::Set(Box::new(subject("lost", 1)), Checkpoint::default())).await.unwrap();
+    sender.send(Change::Target(target("lost"), Err(TargetError::NotFound("lost".to_owned())))).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let asked = Instant::now();
+    handle.drain().await;
+    running.await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
 }

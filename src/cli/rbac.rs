@@ -17,10 +17,14 @@ pub(super) struct Arguments {
     /// The operator's ServiceAccount
     #[arg(long, value_name = "NAME", default_value = "tidegate")]
     service_account: String,
+    /// Where the Secrets and ConfigMaps of a ClusterTriggerAuthentication stand [default: the own namespace]
+    #[arg(long, value_name = "NAMESPACE", env = "KEDA_CLUSTER_OBJECT_NAMESPACE")]
+    cluster_object_namespace: Option<String>,
 }
 
 /// Runs this subcommand.
 pub(super) fn run(arguments: Arguments) -> ExitCode {
-    let Arguments { namespaced, own_namespace, service_account } = arguments;
-    print(&Roles { own_namespace, account: service_account, namespaces: namespaced }.yaml())
+    let Arguments { namespaced, own_namespace, service_account, cluster_object_namespace } = arguments;
+    let cluster_objects = cluster_object_namespace.filter(|name| !name.is_empty());
+    print(&Roles { own_namespace, account: service_account, namespaces: namespaced, cluster_objects }.yaml())
 }

@@ -3,7 +3,7 @@
 //! Flags have the names of KEDA's operator and of the controller manager where those have one; KEDA's environment variables are
 //! understood.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -153,7 +153,7 @@ impl FromStr for Namespaces {
     }
 }
 
-/// `IP:PORT`, `:PORT` for all addresses of the machine, or `none`.
+/// `IP:PORT`, `:PORT` for all addresses of the machine (IPv6 and IPv4), or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Address {
     At(SocketAddr),
@@ -168,7 +168,7 @@ impl FromStr for Address {
             return Ok(Self::None);
         }
         let parsed = match text.strip_prefix(':') {
-            Some(port) => port.parse().ok().map(|port: u16| (Ipv4Addr::UNSPECIFIED, port).into()),
+            Some(port) => port.parse().ok().map(|port: u16| (Ipv6Addr::UNSPECIFIED, port).into()),
             None => text.parse().ok(),
         };
         parsed.map(Self::At).ok_or_else(|| "an address such as :8080 or 127.0.0.1:8080, or none".to_owned())
@@ -282,6 +282,19 @@ impl Arguments {
     }
 }
 
+/// What is set in the environment for KEDA and is not obeyed.
+fn unsupported(environment: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let name = "KEDA_RESTRICT_SECRET_ACCESS";
+    let set = environment(name).filter(|value| value.eq_ignore_ascii_case("true"));
+    let warning = |value| {
+        format!(
+            "{name}={value} is not supported: the Secrets that triggers refer to are read in the namespaces of their objects; \
+             restrict the role instead, see `tidegate rbac --namespaced`"
+        )
+    };
+    set.map(warning).into_iter().collect()
+}
+
 /// A name that no other process has: the host's and a random number.
 fn made_up() -> String {
     use std::hash::{BuildHasher as _, Hasher as _};
@@ -316,6 +329,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 async fn serve(arguments: &Arguments) -> Result<(), Failure> {
     let mut signals = Signals::new().map_err(|error| Failure::Usage(error.to_string()))?;
     let options = arguments.options()?;
+    for warning in unsupported(|name| std::env::var(name).ok()) {
+        tracing::warn!("{warning}");
+    }
     let listeners = [
         bind("--metrics-bind-address", arguments.metrics_bind_address, Paths::Metrics).await?,
         bind("--health-probe-bind-address", arguments.health_probe_bind_address, Paths::Probes).await?,
@@ -357,7 +373,15 @@ async fn drain(operator: Operator, signals: &mut Signals) -> Result<(), Failure>
 
 async fn bind(flag: &str, address: Address, paths: Paths) -> Result<Option<(TcpListener, Paths)>, Failure> {
     let Address::At(address) = address else { return Ok(None) };
-    match TcpListener::bind(address).await {
+    let everywhere = address.ip() == Ipv6Addr::UNSPECIFIED;
+    let bound = match TcpListener::bind(address).await {
+        // A machine without IPv6.
+        Err(error) if everywhere && error.kind() != std::io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
+    match bound {
         Ok(listener) => Ok(Some((listener, paths))),
         Err(error) => Err(Failure::Usage(format!("{flag} {address}: {error}; name another address, or none"))),
     }
@@ -442,10 +466,35 @@ mod tests {
 
     #[test]
     fn addresses_read_as_the_controller_manager_reads_them() {
-        assert_eq!(":8080".parse(), Ok(Address::At(([0, 0, 0, 0], 8080).into())));
+        assert_eq!(":8080".parse(), Ok(Address::At((Ipv6Addr::UNSPECIFIED, 8080).into())));
         assert_eq!("127.0.0.1:0".parse(), Ok(Address::At(([127, 0, 0, 1], 0).into())));
         assert_eq!("none".parse(), Ok(Address::None));
         assert!("8080".parse::<Address>().unwrap_err().contains(":8080"));
+    }
+
+    #[tokio::test]
+    async fn a_port_alone_is_reached_by_both_protocols() {
+        let bound = bind("--metrics-bind-address", ":0".parse().unwrap(), Paths::Metrics).await.unwrap();
+        let (listener, _) = bound.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok() {
+            tokio::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.unwrap();
+        }
+    }
+
+    #[test]
+    fn settings_of_keda_that_are_not_obeyed_are_named() {
+        let with = |set: &'static [(&'static str, &'static str)]| {
+            unsupported(move |name| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()))
+        };
+        assert!(with(&[]).is_empty());
+        assert!(with(&[("KEDA_RESTRICT_SECRET_ACCESS", "false")]).is_empty(), "that is how it is");
+        let said = with(&[("KEDA_RESTRICT_SECRET_ACCESS", "True")]);
+        assert!(
+            said.len() == 1 && said[0].starts_with("KEDA_RESTRICT_SECRET_ACCESS=True is not supported"),
+            "{said:?}"
+        );
     }
 
     #[test]

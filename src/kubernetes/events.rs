@@ -92,6 +92,11 @@ impl Announcer {
         self.tell(id, &facts, EventType::Normal, "ScaledObjectReady", "Check".to_owned(), note);
     }
 
+    /// Returns when events are not sent any more, which is a defect: the task that sends them has ended.
+    pub async fn ended(self) {
+        self.queue.closed().await;
+    }
+
     /// How many events were dropped since the start, because of a budget or a full queue.
     pub fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)

@@ -3,9 +3,14 @@
 //! * `finalizer.keda.sh`, left behind by a KEDA that is gone, is removed on deletion; a KEDA that lives removes it itself.
 //! * With `restoreToOriginalReplicaCount: true` an object carries our finalizer. On deletion its target gets the replicas back that it
 //!   had before it was scaled.
+//! * TriggerAuthentications and ClusterTriggerAuthentications lose `finalizer.keda.sh` likewise; they have none of ours.
+//! * An object that is looked at no more, because of its labels, loses ours.
 //! * An object of which nothing must be undone carries no finalizer of ours: it can be deleted while nobody runs.
 
+mod authentications;
+
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
@@ -17,6 +22,7 @@ use tidegate_engine::subject::{ObjectId, TargetRef};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use self::authentications::Authentications;
 use super::Attention;
 use super::calls::Failure;
 use super::holds::Holds;
@@ -76,6 +82,12 @@ fn plan(of: Circumstances<'_>) -> Option<Plan> {
     (finalizers != of.finalizers).then_some(Plan { restore, finalizers })
 }
 
+/// Whether an object that cannot be seen any more may exist all the same, and carry our finalizer.
+pub(super) fn is_left_behind(facts: &ObjectFacts) -> bool {
+    // One that was being deleted is gone because its finalizers are.
+    !facts.deleting && facts.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+}
+
 /// Sets, obeys and removes finalizers while this process acts.
 pub struct Finalizer {
     client: Client,
@@ -114,8 +126,12 @@ impl Finalizer {
         // Those that wait for KEDA to go away, and those that failed.
         let mut parked = BTreeSet::new();
         let mut failed = BTreeSet::new();
+        let authentications =
+            Authentications::new(self.client.clone(), self.attention.clone(), self.keda.clone()).run();
+        let mut authentications = pin!(authentications);
         loop {
             tokio::select! {
+                () = &mut authentications => return,
                 id = self.attention.next() => match self.settle(&id).await {
                     Ok(true) => _ = parked.remove(&id),
                     Ok(false) => _ = parked.insert(id),
@@ -140,7 +156,10 @@ impl Finalizer {
 
     /// Whether nothing is left to do for this object unless it changes; false if it depends on whether a KEDA lives.
     async fn settle(&self, id: &ObjectId) -> Result<bool, Unsettled> {
-        let Some(facts) = self.known.get(id) else { return Ok(true) };
+        let Some(facts) = self.known.get(id) else {
+            self.leave(id).await?;
+            return Ok(true);
+        };
         let keda = self.keda.borrow().unwrap_or(false);
         let matters = facts.restore || !facts.finalizers.is_empty();
         // Most objects end here, without a call.
@@ -193,6 +212,17 @@ impl Finalizer {
             }
         }
         Err(Unsettled { verb: "patch", resource: "scaledobjects.keda.sh", why: "it keeps changing".to_owned() })
+    }
+
+    /// An object that is looked at no more must not wait for us when it is deleted.
+    async fn leave(&self, id: &ObjectId) -> Result<(), Unsettled> {
+        let resource = ApiResource::erase::<ScaledObject>(&());
+        let objects: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &id.namespace, &resource);
+        let unseen = |_: &DynamicObject| self.known.get(id).is_none();
+        if authentications::remove(&objects, "scaledobjects.keda.sh", &id.name, FINALIZER, unseen).await? {
+            tracing::info!("{id}: it is looked at no more, so the finalizer {FINALIZER} is removed");
+        }
+        Ok(())
     }
 
     /// Whether it was written; false if the object has changed since it was read.

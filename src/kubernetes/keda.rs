@@ -15,6 +15,7 @@ use tidegate_engine::subject::Hold;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::calls::{CALL, within};
 use super::holds::{Holds, Whom};
 use super::patience::Patience;
 
@@ -24,6 +25,9 @@ pub const KEDA_LEASE: &str = "operator.keda.sh";
 pub const LIVE_KEDA: &str = "LiveKeda";
 /// The duration of a Lease that does not say it.
 const USUAL: Duration = Duration::from_secs(15);
+
+/// How long after a read that failed the Lease is read again.
+const DOUBT: Duration = Duration::from_secs(2);
 
 /// What is known about KEDA's Lease: a state machine without input or output.
 #[derive(Debug, Default)]
@@ -51,6 +55,8 @@ pub struct KedaWatch {
     sighting: Sighting,
     /// None until the Lease was looked at once.
     alive: watch::Sender<Option<bool>>,
+    /// The Lease looks left behind, and could not be read past the watch yet.
+    doubtful: bool,
     complaint: Option<String>,
 }
 
@@ -101,6 +107,7 @@ impl KedaWatch {
             holds,
             sighting: Sighting::default(),
             alive: watch::Sender::new(None),
+            doubtful: false,
             complaint: None,
         }
     }
@@ -116,12 +123,13 @@ impl KedaWatch {
         let mut words = Patience::default().watch(self.leases.clone(), config);
         let mut listed = None;
         loop {
-            let again = self.sighting.again(Instant::now(), Timestamp::now());
+            let doubt = self.doubtful.then(|| Instant::now() + DOUBT);
+            let again = self.sighting.again(Instant::now(), Timestamp::now()).or(doubt);
             let heard = tokio::select! {
                 word = words.next() => self.hear(word, &mut listed),
                 () = pause_until(again) => true,
             };
-            if heard {
+            if heard && self.is_certain().await {
                 self.tell();
             }
         }
@@ -167,6 +175,33 @@ impl KedaWatch {
             self.complaint = Some(why);
         }
         is_forbidden(error) && self.alive.borrow().is_none()
+    }
+
+    /// Whether what the watch shows is so: a watch that has fallen silent looks like a KEDA that has ended. Before a KEDA that was alive
+    /// counts as dead its Lease is read past the watch, and without an answer it goes on living.
+    async fn is_certain(&mut self) -> bool {
+        let dies =
+            *self.alive.borrow() == Some(true) && self.sighting.holder(Instant::now(), Timestamp::now()).is_none();
+        self.doubtful = false;
+        if !dies {
+            return true;
+        }
+        match within(CALL, self.leases.get_opt(KEDA_LEASE)).await {
+            Ok(lease) => self.sighting.see(Instant::now(), lease.as_ref()),
+            Err(failure) => {
+                self.doubtful = true;
+                let why = format!(
+                    "cannot get leases.coordination.k8s.io {KEDA_LEASE} in namespace {}: {failure}; its KEDA counts as alive until it \
+                     can be read",
+                    self.namespace
+                );
+                if self.complaint.as_ref() != Some(&why) {
+                    tracing::warn!("{why}");
+                    self.complaint = Some(why);
+                }
+            }
+        }
+        !self.doubtful
     }
 
     fn tell(&mut self) {
@@ -287,3 +322,6 @@ mod tests {
         assert_eq!(sighting.holder(t + 17 * SECOND, wall), None);
     }
 }
+
+#[cfg(test)]
+mod doubt_tests;

@@ -15,6 +15,8 @@ use tokio::sync::Notify;
 pub(super) struct Feed {
     waiting: Mutex<Waiting>,
     news: Notify,
+    /// Everything that waited has been taken.
+    emptied: Notify,
 }
 
 /// The engine's end of the cluster's watches.
@@ -80,6 +82,20 @@ impl Feed {
         self.news.notify_one();
     }
 
+    /// Returns when nothing waits: then everything that was said before has been taken.
+    pub(super) async fn taken(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            // From here on a notification is not missed.
+            emptied.as_mut().enable();
+            if self.lock().is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
     /// The next change, if one waits.
     pub(super) fn take(&self) -> Option<Change> {
         self.lock().take()
@@ -100,6 +116,10 @@ impl Feed {
 }
 
 impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.next.is_empty() && self.order.is_empty() && self.targets.is_empty() && !self.synced
+    }
+
     /// Objects first, each followed by its target's state; then targets; at last that this is all.
     fn take(&mut self) -> Option<Change> {
         if let Some(change) = self.next.pop_front().or_else(|| self.object()) {
@@ -151,6 +171,7 @@ impl Objects for ClusterObjects {
             if let Some(change) = self.0.take() {
                 return Some(change);
             }
+            self.0.emptied.notify_waiters();
             self.0.news.notified().await;
         }
     }
@@ -225,6 +246,25 @@ mod tests {
         assert_eq!(all(&feed), ["gone a", "refused a", "stored a", "a 1", "parameters a"]);
         feed.stored(&id, Stored::default());
         assert_eq!(all(&feed), ["stored a"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_until_all_is_taken_waits_for_the_engine() {
+        let feed = Arc::new(Feed::default());
+        feed.taken().await;
+        feed.stored(&ObjectId::new("shop", "a"), Stored::default());
+        let waiting = tokio::spawn({
+            let feed = feed.clone();
+            async move { feed.taken().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        let mut objects = ClusterObjects(feed);
+        assert!(matches!(objects.next().await, Some(Change::Stored(..))));
+        // It asks for more, and there is none.
+        let idle = tokio::time::timeout(std::time::Duration::from_millis(1), objects.next()).await;
+        assert!(idle.is_err());
+        waiting.await.unwrap();
     }
 
     #[tokio::test]

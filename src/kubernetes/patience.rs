@@ -33,7 +33,7 @@ use super::courtesy;
 const LISTS: usize = 8;
 
 /// How many objects one page of a list holds.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// A watch as a stream of events. It never ends, and waits by itself after an error.
 pub(super) type Words<K> = Pin<Box<dyn Stream<Item = Result<Event<K>>> + Send>>;

@@ -20,7 +20,8 @@ pub enum Scope {
     Watched,
     /// In the operator's own namespace.
     Own,
-    /// Wherever objects are scaled, and where the Secrets of a ClusterTriggerAuthentication stand.
+    /// Wherever objects are scaled, and where the Secrets of a ClusterTriggerAuthentication stand: the own namespace, unless another one
+    /// is named.
     WatchedAndOwn,
     /// Cluster-wide, also if only some namespaces are watched.
     Cluster,
@@ -67,15 +68,15 @@ pub const RULES: &[Rule] = &[
         group: "keda.sh",
         resources: &["triggerauthentications"],
         names: &[],
-        verbs: READ,
-        why: "where triggers find their credentials",
+        verbs: &["get", "list", "watch", "patch"],
+        why: "where triggers find their credentials; a finalizer that KEDA left behind is patched",
         scope: Scope::Watched,
     },
     Rule {
         group: "keda.sh",
         resources: &["clustertriggerauthentications"],
         names: &[],
-        verbs: READ,
+        verbs: &["get", "list", "watch", "patch"],
         why: "the same for triggers of all namespaces",
         scope: Scope::Cluster,
     },
@@ -178,6 +179,9 @@ pub struct Roles {
     pub account: String,
     /// The watched namespaces; empty for all of the cluster.
     pub namespaces: Vec<String>,
+    /// Where the Secrets and ConfigMaps of a ClusterTriggerAuthentication stand, as `KEDA_CLUSTER_OBJECT_NAMESPACE` names it; none for
+    /// the own namespace.
+    pub cluster_objects: Option<String>,
 }
 
 impl Roles {
@@ -185,7 +189,8 @@ impl Roles {
     pub fn yaml(&self) -> String {
         let mut out = HEADER.to_owned();
         let is_in = |scopes: &'static [Scope]| move |rule: &&Rule| scopes.contains(&rule.scope);
-        let own = is_in(&[Scope::Own, Scope::WatchedAndOwn]);
+        let elsewhere = self.cluster_objects.as_ref().filter(|name| **name != self.own_namespace);
+        let own = is_in(if elsewhere.is_none() { &[Scope::Own, Scope::WatchedAndOwn] } else { &[Scope::Own] });
         let watched = is_in(&[Scope::Watched, Scope::WatchedAndOwn]);
         if self.namespaces.is_empty() {
             self.role(&mut out, "ClusterRole", "tidegate", None, |rule| rule.scope != Scope::Own);
@@ -200,6 +205,11 @@ impl Roles {
             for namespace in &self.namespaces {
                 self.role(&mut out, "Role", "tidegate-scaling", Some(namespace), watched);
                 self.binding(&mut out, "RoleBinding", "tidegate-scaling", Some(namespace), "Role");
+            }
+            if let Some(namespace) = elsewhere.filter(|name| !self.namespaces.contains(name)) {
+                let shared = is_in(&[Scope::WatchedAndOwn]);
+                self.role(&mut out, "Role", "tidegate-cluster-objects", Some(namespace), shared);
+                self.binding(&mut out, "RoleBinding", "tidegate-cluster-objects", Some(namespace), "Role");
             }
         }
         aggregated(&mut out);
@@ -281,7 +291,21 @@ mod tests {
             own_namespace: "tidegate-system".to_owned(),
             account: "tidegate".to_owned(),
             namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
+            cluster_objects: None,
         }
+    }
+
+    #[test]
+    fn the_secrets_of_cluster_wide_authentications_are_opened_where_they_stand() {
+        let of = |name: &str| Roles { cluster_objects: Some(name.to_owned()), ..roles(&["shop", "bank"]) };
+        let elsewhere = of("vault").yaml();
+        assert_eq!(elsewhere.matches("name: tidegate-cluster-objects\n  namespace: vault").count(), 2, "{elsewhere}");
+        assert_eq!(elsewhere.matches("\"secrets\"").count(), 3, "and not in our own namespace");
+        let (_, role) = elsewhere.split_once("kind: Role\nmetadata:\n  name: tidegate-cluster-objects").unwrap();
+        let (role, _) = role.split_once("---").unwrap();
+        assert!(role.contains("\"secrets\"") && role.matches("apiGroups").count() == 1, "nothing else: {role}");
+        assert_eq!(of("tidegate-system").yaml(), roles(&["shop", "bank"]).yaml());
+        assert_eq!(of("shop").yaml().matches("\"secrets\"").count(), 2, "it is watched anyway");
     }
 
     #[test]

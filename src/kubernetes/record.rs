@@ -8,7 +8,7 @@ mod conditions;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
-use tidegate_calculator::decision::Limit;
+use tidegate_calculator::decision::{Health, Limit};
 use tidegate_calculator::policy::Pause;
 use tidegate_crds::scale_record::{LastChange, Target};
 use tidegate_crds::{KEDA_GROUP, ScaleRecordStatus, TIDEGATE_GROUP, VERSION};
@@ -66,7 +66,7 @@ pub fn is_about(record: &ScaleRecordStatus, subject: &Subject) -> bool {
         None if subject.policy.pause != Pause::No => Phase::Paused,
         None => Phase::Running,
     };
-    record.target.as_ref() == Some(&of(&subject.target))
+    record.target.as_ref().is_some_and(|named| is_of(named, &subject.target))
         && record.reference.as_ref() == Some(&subject.target.to_string())
         && record.min == Some(count(subject.policy.min))
         && record.max == Some(count(subject.policy.max))
@@ -77,6 +77,16 @@ pub fn is_about(record: &ScaleRecordStatus, subject: &Subject) -> bool {
 /// The first failing trigger that a record tells of.
 pub fn failing(record: &ScaleRecordStatus) -> Option<u8> {
     conditions::failing(&record.conditions)
+}
+
+/// How the triggers are, as a record tells; none if it cannot be read back.
+pub fn health(record: &ScaleRecordStatus) -> Option<Health> {
+    conditions::health(&record.conditions)
+}
+
+/// Whether what a record names is this target.
+pub fn is_of(named: &Target, target: &TargetRef) -> bool {
+    *named == of(target)
 }
 
 fn of(target: &TargetRef) -> Target {
@@ -127,3 +137,5 @@ pub fn status(id: &ObjectId, status: &ScaleRecordStatus) -> Value {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod write_tests;

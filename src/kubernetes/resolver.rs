@@ -32,8 +32,8 @@ const MOST: usize = 256;
 /// Reads at the same time.
 const READS: usize = 32;
 
-/// How long the first list of a namespace's Secrets is waited for.
-const LISTING: Duration = Duration::from_secs(5);
+/// How long the first list of a namespace's Secrets is waited for: a part of the time that the opening of a trigger may take.
+const LISTING: Duration = Duration::from_secs(1);
 
 /// Resolves parameters on a cluster.
 pub struct ClusterResolver {
@@ -213,3 +213,6 @@ impl Lookup for Desk<'_> {
         Answer::Unseen("it was not read yet".to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,19 +12,20 @@ use tidegate_engine::subject::Subject;
 use super::known::{ObjectFacts, StatusView};
 use super::{record, status};
 
-/// What is stored of an object, as far as it is about this subject.
-pub(super) fn stored(facts: &ObjectFacts, subject: &Subject) -> Stored {
-    let record = own(facts);
+/// What is stored of an object. What people see counts as shown as far as it is about this subject; without one nothing does.
+pub(super) fn stored(facts: &ObjectFacts, subject: Option<&Subject>) -> Stored {
+    let record = of_target(facts);
     Stored {
         checkpoint: checkpoint(facts),
+        activity: status::last_activity(&facts.status),
         replicas: record.and_then(|record| u32::try_from(record.replicas?).ok()),
-        shown: record.and_then(|record| shown(facts, record, subject)),
+        shown: record.zip(subject).and_then(|(record, subject)| shown(facts, record, subject)),
     }
 }
 
 /// The memory that is stored of an object.
 pub(super) fn checkpoint(facts: &ObjectFacts) -> Checkpoint {
-    let text = own(facts).and_then(|record| record.checkpoint.as_deref());
+    let text = of_target(facts).and_then(|record| record.checkpoint.as_deref());
     text.map(|text| Checkpoint(text.to_owned())).unwrap_or_default()
 }
 
@@ -34,6 +35,11 @@ fn own(facts: &ObjectFacts) -> Option<&ScaleRecordStatus> {
     record.owner.as_ref().is_none_or(|owner| *owner == facts.uid).then_some(&record.status)
 }
 
+/// The object's own record, unless it is of another target: what was remembered of that one says nothing about this one.
+fn of_target(facts: &ObjectFacts) -> Option<&ScaleRecordStatus> {
+    own(facts).filter(|record| record.target.as_ref().is_none_or(|named| record::is_of(named, &facts.target)))
+}
+
 fn shown(facts: &ObjectFacts, record: &ScaleRecordStatus, subject: &Subject) -> Option<Shown> {
     let paused = subject.policy.pause != Pause::No;
     if !record::is_about(record, subject) || !status::is_about(&facts.status, facts) {
@@ -41,12 +47,7 @@ fn shown(facts: &ObjectFacts, record: &ScaleRecordStatus, subject: &Subject) -> 
     }
     // One that was paused from its beginning has never been looked at.
     let active = status::is_active(&facts.status).or_else(|| paused.then_some(false))?;
-    let failing = record::failing(record);
-    let health = match (failing.is_some(), active) {
-        (false, _) => Health::Good,
-        (true, true) => Health::Partial,
-        (true, false) => Health::Failing,
-    };
+    let health = record::health(record)?;
     // Both tell of the same health: else one of the two writes of the last store is missing.
     let reason = match &subject.hold {
         Some(hold) if !status::is_observing(hold) => hold.reason,
@@ -58,7 +59,7 @@ fn shown(facts: &ObjectFacts, record: &ScaleRecordStatus, subject: &Subject) -> 
         health,
         paused,
         triggers: triggers(facts, &facts.status),
-        failing,
+        failing: record::failing(record),
     })
 }
 
@@ -92,7 +93,7 @@ mod tests {
     use serde_json::{Value, json};
     use tidegate_calculator::policy;
     use tidegate_calculator::source::ReadErrorKind;
-    use tidegate_engine::protocol::Entry;
+    use tidegate_engine::protocol::{ApplyError, Entry};
     use tidegate_engine::snapshot::Phase;
     use tidegate_engine::subject::Hold;
 
@@ -130,7 +131,7 @@ mod tests {
 
     fn shown_of(entry: &Entry) -> Option<Shown> {
         let (facts, subject) = object(|_| {});
-        stored(&after(facts, entry), &subject).shown
+        stored(&after(facts, entry), Some(&subject)).shown
     }
 
     #[test]
@@ -144,8 +145,11 @@ mod tests {
         let all = Entry { health: Some(Health::Failing), failing: Some((0, ReadErrorKind::Auth)), ..cooling() };
         let expected = Shown { active: false, health: Health::Failing, triggers: 0, failing: Some(0), ..of_active };
         assert_eq!(shown_of(&all), Some(expected));
+        // Every trigger gives a value, and one that nothing can be made of.
+        let unusable = Entry { health: Some(Health::Failing), ..active() };
+        assert_eq!(shown_of(&unusable), Some(Shown { health: Health::Failing, ..of_active }));
         let (facts, subject) = object(|_| {});
-        let told = stored(&after(facts, &active()), &subject);
+        let told = stored(&after(facts, &active()), Some(&subject));
         assert_eq!((told.replicas, told.checkpoint.0.as_str()), (Some(8), r#"{"v":1,"n":8}"#));
     }
 
@@ -164,11 +168,35 @@ mod tests {
             let (facts, subject) = object(change);
             let facts =
                 ObjectFacts { record: stored_facts.record.clone(), status: stored_facts.status.clone(), ..facts };
-            assert_eq!(stored(&facts, &subject).shown, None, "{number}");
+            assert_eq!(stored(&facts, Some(&subject)).shown, None, "{number}");
         }
         let (_, mut subject) = object(|_| {});
         subject.hold = Some(Hold { reason: "Observe", message: "it only looks".to_owned() });
-        assert_eq!(stored(&stored_facts, &subject).shown, None);
+        assert_eq!(stored(&stored_facts, Some(&subject)).shown, None);
+    }
+
+    #[test]
+    fn a_write_that_failed_is_looked_at_anew() {
+        let error = Some(ApplyError::Refused("quota".to_owned()));
+        assert_eq!(shown_of(&Entry { apply_error: error.clone(), ..active() }), None);
+        let (facts, subject) = object(|object| {
+            object["metadata"]["annotations"] = json!({ "autoscaling.keda.sh/paused": "true" });
+        });
+        let paused = Entry { phase: Phase::Paused, ..active() };
+        let shown = |entry: &Entry| stored(&after(facts.clone(), entry), Some(&subject)).shown;
+        assert!(shown(&paused).is_some());
+        assert_eq!(shown(&Entry { apply_error: error, ..paused }), None, "Ready does not tell of it, the record does");
+    }
+
+    #[test]
+    fn what_was_remembered_of_another_target_says_nothing_about_this_one() {
+        let (before, _) = object(|_| {});
+        let before = after(before, &active());
+        let (facts, subject) = object(|object| object["spec"]["scaleTargetRef"]["name"] = json!("other"));
+        let facts = ObjectFacts { record: before.record, status: before.status, ..facts };
+        let told = stored(&facts, Some(&subject));
+        assert_eq!((told.checkpoint, told.replicas, told.shown), (Checkpoint::default(), None, None));
+        assert!(told.activity.lasts, "the activity is the object's");
     }
 
     #[test]
@@ -178,7 +206,7 @@ mod tests {
             let hold = Hold { reason, message: "because".to_owned() };
             subject.hold = Some(hold.clone());
             let facts = after(facts, &Entry { phase: Phase::Held(hold), ..active() });
-            assert!(stored(&facts, &subject).shown.is_some_and(|shown| shown.active), "{reason}");
+            assert!(stored(&facts, Some(&subject)).shown.is_some_and(|shown| shown.active), "{reason}");
         }
         let pause = |object: &mut Value| {
             object["metadata"]["annotations"] = json!({ "autoscaling.keda.sh/paused-replicas": "4" });
@@ -190,6 +218,6 @@ mod tests {
         facts.status = status::change(&facts, &paused, &facts.status).unwrap().status;
         let status = record::next(&facts.target, &paused, &ScaleRecordStatus::default(), None, now);
         facts.record = facts.record.map(|record| RecordFacts { status: Box::new(status), ..record });
-        assert!(stored(&facts, &subject).shown.is_some_and(|shown| shown.paused && shown.active));
+        assert!(stored(&facts, Some(&subject)).shown.is_some_and(|shown| shown.paused && shown.active));
     }
 }

@@ -123,11 +123,13 @@ pub async fn start(options: Options) -> Result<Operator, Failure> {
 
 /// Starts all parts and wires them.
 fn assemble(client: Client, settings: &Settings, candidate: Candidate, ignore_live_keda: bool) -> Operator {
-    let Following { objects, target, resolver, known, holds, attention, tasks: following } = follow(&client, settings);
+    let Following { objects, target, resolver, known, holds, attention, latest, tasks: following } =
+        follow(&client, settings);
     let tenure = candidate.tenure();
     let keda = KedaWatch::new(client.clone(), &settings.keda_namespace, (!ignore_live_keda).then(|| holds.clone()));
     let autoscalers = AutoscalerWatch::new(client.clone(), &settings.namespaces, holds.clone());
     let announcer = Announcer::start(client.clone(), known.clone(), &settings.identity);
+    let sender = announcer.clone();
     let journal = ClusterJournal::new(client.clone(), known.clone(), holds.clone(), announcer);
     let (journal, resets) = writers::listen(journal, client.clone(), known.clone(), holds.clone());
     let (alive, noticed) = (keda.alive(), autoscalers.synced());
@@ -140,12 +142,15 @@ fn assemble(client: Client, settings: &Settings, candidate: Candidate, ignore_li
         journal: Arc::new(journal),
         clock: Arc::new(MachineClock::new()),
     };
-    let (handle, engine) = driver::start_with(world, tenure.clone(), settings.read_deadline);
+    let (informed, learn) = latest.follow(tenure.clone());
+    let (handle, engine) = driver::start_with(world, informed, settings.read_deadline);
     let mut tasks = JoinSet::new();
+    part(&mut tasks, "the list of what is stored", learn);
     part(&mut tasks, "the watch of a live KEDA", keda.run());
     part(&mut tasks, "the watch of autoscalers", autoscalers.run());
     part(&mut tasks, "the watch of resets", resets.run());
     part(&mut tasks, "the finalizer", finalizer.run(tenure));
+    part(&mut tasks, "the sender of events", sender.ended());
     part(&mut tasks, "the index", async move {
         let mut following = following;
         while following.join_next().await.is_some() {}

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use tidegate_crds::TriggerActivity;
 use tidegate_crds::annotations::PAUSED_REPLICAS;
 use tidegate_crds::scaled_object::GroupVersionKindResource;
-use tidegate_engine::protocol::Entry;
+use tidegate_engine::protocol::{Activity, Entry};
 use tidegate_engine::snapshot::Phase;
 use tidegate_engine::subject::TargetRef;
 
@@ -90,6 +90,11 @@ pub(super) fn is_active(status: &StatusView) -> Option<bool> {
         "False" => Some(false),
         _ => None,
     }
+}
+
+/// What a status says of the activity.
+pub(super) fn last_activity(status: &StatusView) -> Activity {
+    Activity { last: status.last_active_time.as_ref().map(|time| time.0), lasts: is_active(status) == Some(true) }
 }
 
 /// KEDA's `<group>/<version>.<Kind>`; the core group has no name before the slash.

@@ -150,6 +150,7 @@ mod tests {
             bounds: Some((0, 10)),
             limited_by: Some(Limit::Metrics),
             last_change: None,
+            apply_error: None,
             active: Some(true),
             last_active: None,
             health: Some(Health::Good),

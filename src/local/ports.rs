@@ -146,6 +146,8 @@ fn describe(event: &Event) -> String {
         Event::Quarantined(why) => {
             format!("deciding about it failed, and it is left alone until its text changes: {why}")
         }
-        Event::CheckpointLost(why) => format!("its memory starts anew, and nothing is lowered for one window: {why}"),
+        Event::CheckpointLost(why) => {
+            format!("its memory starts anew: nothing is lowered for one window, the cooldown begins anew: {why}")
+        }
     }
 }

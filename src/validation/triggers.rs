@@ -22,6 +22,8 @@ const METRIC_TYPES: [(&str, MetricType); 3] = [
     ("Value", MetricType::Value),
     ("Utilization", MetricType::Utilization),
 ];
+/// Kinds of `apps/v1` whose Ready pods are known.
+const COUNTED: [&str; 3] = ["Deployment", "StatefulSet", "ReplicaSet"];
 /// Triggers on what pods use: never active, and never an error for scaling to zero.
 const RESOURCE_LIKE: [&str; 2] = ["cpu", "memory"];
 
@@ -44,6 +46,9 @@ pub(super) fn read(
         let Some(fields) = entry.as_object() else { continue };
         let here = path::item("triggers", index);
         let trigger = read_spec(fields, u8::try_from(index).unwrap_or(u8::MAX), &here, findings);
+        if let Some(target) = target {
+            pods_are_counted(&trigger, target, &here, findings);
+        }
         let authentication = reference(fields, &here, findings);
         let provided = match (&authentication, target) {
             (Some(reference), Some(target)) => look(reference, target, &here, known, findings),
@@ -135,6 +140,18 @@ fn metric_type(text: Option<&str>, here: &str, findings: &mut Findings) -> Metri
     let place = path::child(here, "metricType");
     findings.refuse(place, Some(shown(&text.into())), format!("is not one of AverageValue, Value{guess}"));
     MetricType::default()
+}
+
+/// `Value` multiplies the Ready pods, which a workload of Kubernetes itself shows in its status.
+fn pods_are_counted(trigger: &TriggerSpec, target: &TargetRef, here: &str, findings: &mut Findings) {
+    let counted = &*target.api_version == "apps/v1" && COUNTED.contains(&&*target.kind);
+    if trigger.metric_type == MetricType::Value && !counted {
+        let place = path::child(here, "metricType");
+        let kind = &target.kind;
+        let allowed =
+            format!("is not supported yet for kind {kind}, whose Ready pods are not counted; use AverageValue");
+        findings.refuse(place, Some(shown(&"Value".into())), allowed);
+    }
 }
 
 fn reference(fields: &Map<String, Value>, here: &str, findings: &mut Findings) -> Option<AuthenticationRef> {

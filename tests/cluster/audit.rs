@@ -101,6 +101,11 @@ impl Requests {
         self.filtered(|request| request.resource == resource)
     }
 
+    /// Those that were done.
+    pub(crate) fn done(&self) -> Self {
+        self.filtered(|request| request.code < 300)
+    }
+
     /// How many.
     pub(crate) fn count(&self) -> usize {
         self.0.len()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Trial;
 
+use super::gate::Gate;
 use super::objects::{Deployment, ScaledObject};
 use super::operator::{Account, until_held};
 use super::space::Space;
@@ -85,7 +86,8 @@ fn cooldown() {
 
 /// Killed when all about the change has been written: the minute goes on where it was.
 fn rate_policy() {
-    let between = between_raises("crash-rate", |space| {
+    let between = between_raises("crash-rate", |space, gate| {
+        gate.open();
         let written = |record: &serde_json::Value| record["status"]["lastChange"]["to"] == 3;
         space.until("scalerecords", "app", "the record of the change", written);
     });
@@ -94,14 +96,19 @@ fn rate_policy() {
     assert!(between < SignedDuration::from_secs(72), "{between:#}: the minute has begun anew");
 }
 
-/// Killed as soon as the replicas have been written, which may be before the record of it: then the minute may begin anew.
+/// Killed when the replicas have been written and the record of it has not: then the minute may begin anew.
 fn rate_policy_between_writes() {
-    let between = between_raises("crash-writes", |_| {});
+    let between = between_raises("crash-writes", |space, gate| {
+        // The write of the record has been sent, and never arrives.
+        eventually(SOON, "a record that is held back", || (gate.held() > 0).then_some(()));
+        let record = space.get("scalerecords", "app").expect("a record");
+        assert_eq!(record["status"]["replicas"], 1, "{record:#}");
+    });
     println!("3 -> 5 came {between:#} after 1 -> 3, of 60 s");
 }
 
 /// Two pods a minute: 1 -> 3 at once, the next two a minute later, whoever does it. The time between the two.
-fn between_raises(name: &str, before_kill: impl Fn(&Space)) -> SignedDuration {
+fn between_raises(name: &str, before_kill: impl Fn(&Space, &Gate)) -> SignedDuration {
     let redis = Redis::shared();
     let space = Space::new(name);
     let address = redis.address();
@@ -116,12 +123,14 @@ fn between_raises(name: &str, before_kill: impl Fn(&Space)) -> SignedDuration {
     space.scale_by(&ScaledObject { address: &address, list: name, spec, ..ScaledObject::default() });
     let asked = space.watch("app");
     let account = Account::new(&space);
-    let operator = account.start();
+    let gate = Gate::to(account.kubeconfig());
+    let operator = account.at(gate.address()).start();
     space.until_ready("app", 1);
     space.until_condition("app", "Active", "False");
+    gate.shut();
     redis.push(name, 50);
     space.until_replicas("app", 3);
-    before_kill(&space);
+    before_kill(&space, &gate);
     operator.kill();
     let _operator = account.start();
     space.until_replicas("app", 5);

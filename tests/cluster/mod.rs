@@ -4,10 +4,12 @@
 //! scenario does in it, [`operator`] is the real `tidegate run`. The other modules say what must hold.
 
 mod audit;
+mod authentications;
 mod burst;
 mod control_plane;
 mod crash;
 mod foreign;
+mod gate;
 mod handover;
 mod image;
 pub(crate) mod kafka;
@@ -15,12 +17,15 @@ mod load;
 mod node;
 mod objects;
 mod operator;
+mod overlays;
 mod quiet;
 mod refusals;
 mod secrets;
 mod self_test;
 mod space;
+mod takeover;
 mod trouble;
+mod unwritable;
 
 use std::future::Future;
 use std::sync::LazyLock;
@@ -44,11 +49,15 @@ pub(crate) fn all() -> Vec<Trial> {
         kafka::trials(),
         foreign::trials(),
         secrets::trials(),
+        authentications::trials(),
+        overlays::trials(),
         image::trials(),
         quiet::trials(),
         crash::trials(),
         burst::trials(),
         handover::trials(),
+        takeover::trials(),
+        unwritable::trials(),
         refusals::trials(),
         self_test::trials(),
         load::trials(),

@@ -73,6 +73,17 @@ impl Account {
         Self { plane, kubeconfig, credential, own: space.name().to_owned(), watched: watched.to_owned() }
     }
 
+    /// The same credential at another address, which passes on what it is asked.
+    pub(crate) fn at(&self, server: &str) -> Self {
+        let text = fs::read_to_string(&self.kubeconfig).unwrap();
+        let (before, rest) = text.split_once("server: '").expect("a server");
+        let (_, after) = rest.split_once('\'').expect("its end");
+        let kubeconfig = self.kubeconfig.with_extension("other");
+        fs::write(&kubeconfig, format!("{before}server: '{server}'{after}")).unwrap();
+        let (credential, own, watched) = (self.credential.clone(), self.own.clone(), self.watched.clone());
+        Self { plane: self.plane.clone(), kubeconfig, credential, own, watched }
+    }
+
     /// Starts an operator.
     pub(crate) fn start(&self) -> Operator {
         self.start_with(&[])
@@ -86,6 +97,13 @@ impl Account {
     /// The kubeconfig of the credential.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// The ServiceAccount that the overlays in `deploy/` bring, with the roles that came with it.
+    pub(crate) fn deployed(plane: &Arc<ControlPlane>, watched: &str) -> Self {
+        let own = "tidegate-system";
+        let (kubeconfig, credential) = plane.sign_in(own, ACCOUNT);
+        Self { plane: plane.clone(), kubeconfig, credential, own: own.to_owned(), watched: watched.to_owned() }
     }
 
     /// Starts an operator by a command that already says `run`, in whatever surroundings.

@@ -40,6 +40,9 @@ fn away() {
     redis.push(LIST, 40);
     space.until_replicas("app", 8);
 
+    // The watch is there before, so that it shows a drop; what it cannot show while it is cut off, the audit does.
+    let asked = space.watch("app");
+    let before = plane.audit().now();
     plane.kill_apiserver();
     std::thread::sleep(Duration::from_mins(1));
     redis.push(LIST, 10);
@@ -49,11 +52,13 @@ fn away() {
         operator = account.start();
     }
     space.until_replicas("app", 10);
-    let asked = space.watch("app");
+    eventually(SOON, "the end of what the watch shows", || (asked.counts().last() == Some(&10)).then_some(()));
     throughout(Duration::from_secs(10), || {
         let counts = asked.counts();
-        if counts == [10] { Ok(()) } else { Err(format!("{counts:?}\n{}", operator.log())) }
+        if counts == [8, 10] { Ok(()) } else { Err(format!("{counts:?}\n{}", operator.log())) }
     });
+    let writes = operator.requests(before).writes().of("deployments/scale");
+    assert_eq!(writes.done().count(), 1, "one write, from 8 to 10: {writes}\n{}", operator.log());
 }
 
 /// A thousand generations, of which only the last one counts. Nothing moves, and what nobody sees is not written.

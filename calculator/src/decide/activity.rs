@@ -3,6 +3,7 @@
 use super::fallback::{Heard, Hearing};
 use crate::decision::Health;
 use crate::policy::Policy;
+use crate::source::ReadErrorKind;
 use crate::time::Tick;
 
 /// What the triggers say about activity. Resource-like triggers (cpu, memory, per pod) are left out: they are never active.
@@ -14,6 +15,8 @@ pub(super) struct Activity {
     pub(super) at: Option<Tick>,
     /// Whether an external trigger has neither a value nor a substitute.
     pub(super) failed: bool,
+    /// Whether a resource-like trigger cannot be built: unlike a missing value, that is wrong at rest, too.
+    pub(super) broken: bool,
     /// When the oldest read of the external triggers was begun; none if one of them has neither a value nor a substitute.
     pub(super) begun: Option<Tick>,
 }
@@ -39,15 +42,26 @@ pub(super) fn look(policy: &Policy, hearing: &Hearing<'_>, now: Tick) -> Activit
             seen = seen.max(Some(at.min(now)));
         }
     }
+    let unbuilt = |heard| matches!(heard, Heard::Silent { silence, .. } if silence.kind == ReadErrorKind::Config);
+    let mut triggers = policy.triggers.iter().enumerate();
+    let broken = triggers.any(|(index, trigger)| trigger.resource_like && unbuilt(hearing.of(index)));
     let forced = policy.force_activation || !external;
     let at = if forced { Some(now) } else { seen };
-    Activity { active: at.is_some(), at, failed, begun: begun.filter(|_| !failed) }
+    Activity { active: at.is_some(), at, failed, broken, begun: begun.filter(|_| !failed) }
 }
 
 impl Activity {
-    /// How the triggers are, as KEDA's Ready condition says it.
-    pub(super) fn health(&self) -> Health {
+    /// How the triggers are, as KEDA's Ready condition says it. `unusable` are metrics without a proposal: external triggers that are
+    /// well can have some, and resource-like ones speak in no other way. `proposes` is whether anything else has a proposal.
+    pub(super) fn health(&self, unusable: bool, proposes: bool) -> Health {
         match (self.failed, self.active) {
+            (false, _) if unusable || self.broken => {
+                if proposes {
+                    Health::Partial
+                } else {
+                    Health::Failing
+                }
+            }
             (false, _) => Health::Good,
             (true, true) => Health::Partial,
             (true, false) => Health::Failing,

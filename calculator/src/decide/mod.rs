@@ -15,7 +15,7 @@ mod stabilize;
 mod veto;
 mod zero;
 
-use crate::decision::{Decision, Effects, Limit, Step, Veto};
+use crate::decision::{Decision, Effects, Health, Limit, Step, Veto};
 use crate::hpa::combine::combine;
 use crate::memory::Memory;
 use crate::observation::Observation;
@@ -56,7 +56,10 @@ pub fn decide(policy: &Policy, memory: &Memory, observed: &Observation<'_>, now:
         draft.steps.push(Step::Forced);
     }
     let outcome = Pass { policy, memory, current, now }.run(row, votes, activity.failed, &mut draft);
-    let mut decision = finish(current, row, &activity, outcome, draft);
+    // What only resource-like triggers lack is nothing to the zero stage.
+    let unusable = votes.failed > 0 && !matches!(row, Row::Entering(..));
+    let health = activity.health(unusable, votes.best.is_some());
+    let mut decision = finish(current, row, &activity, health, outcome, draft);
     decision.effects.failing = hearing.failing();
     decision
 }
@@ -77,7 +80,7 @@ impl Outcome {
     }
 }
 
-fn finish(current: u32, row: Row, activity: &Activity, outcome: Outcome, draft: Draft) -> Decision {
+fn finish(current: u32, row: Row, activity: &Activity, health: Health, outcome: Outcome, draft: Draft) -> Decision {
     Decision {
         write: (outcome.replicas != current).then_some(outcome.replicas),
         desired: outcome.replicas,
@@ -85,7 +88,7 @@ fn finish(current: u32, row: Row, activity: &Activity, outcome: Outcome, draft: 
         lowers_by_metrics: outcome.by_metrics && outcome.replicas < current,
         fresh_after: row.end(),
         active: activity.active,
-        health: activity.health(),
+        health,
         next: draft.next,
         effects: Effects {
             hold: outcome.hold,

@@ -177,7 +177,7 @@ fn a_value_metric_without_ready_pods_is_a_failure_unless_within_tolerance() {
         world.reads(0, 50, at(0));
         let decision = world.look(at(1));
         assert_eq!((decision.write, decision.limited_by), (None, Limit::FailedTrigger));
-        assert_eq!(decision.health, Health::Good, "the source itself is well");
+        assert_eq!(decision.health, Health::Failing, "the source itself is well, but nothing can be made of it");
         let failed =
             decision.steps.iter().any(|step| matches!(step, Step::Failed { kind: ReadErrorKind::Protocol, .. }));
         assert!(failed, "{:?}", decision.steps);

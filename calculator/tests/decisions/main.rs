@@ -6,6 +6,7 @@ mod bounds;
 mod checkpoint;
 mod explain;
 mod fallback;
+mod health;
 mod hpa;
 mod known;
 mod laws;

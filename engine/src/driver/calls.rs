@@ -79,10 +79,8 @@ pub(super) async fn read<S: Sources>(
     occasion: Occasion,
     deadline: Span,
 ) -> Done<S::Source> {
-    let result = match source {
-        Some(source) => guarded(deadline, sources.read(&source, occasion, deadline.duration())).await,
-        None => Ok(Err(ReadError::query(ReadErrorKind::Unavailable, "the source is not open"))),
-    };
+    let Some(source) = source else { return Done::Answer(Input::NotOpen(call)) };
+    let result = guarded(deadline, sources.read(&source, occasion, deadline.duration())).await;
     Done::Answer(Input::Read(call, result.unwrap_or_else(|failure| Err(failure.read_error()))))
 }
 

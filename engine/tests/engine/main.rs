@@ -5,5 +5,7 @@ mod faults;
 mod memory;
 mod passes;
 mod stored;
+mod takeover;
 mod tenure;
 mod world;
+mod writes;

@@ -18,7 +18,8 @@ fn stored(entry: &Entry) -> Stored {
         triggers,
         failing: entry.failing.map(|(index, _)| index),
     };
-    Stored { checkpoint: entry.checkpoint.clone().unwrap_or_default(), replicas: entry.replicas, shown: Some(shown) }
+    let checkpoint = entry.checkpoint.clone().unwrap_or_default();
+    Stored { checkpoint, replicas: entry.replicas, shown: Some(shown), ..Stored::default() }
 }
 
 fn tell(world: &mut World, policy: &Policy, stored: Stored) {
@@ -113,6 +114,18 @@ fn a_standby_takes_over_with_what_was_stored_last() {
     assert_eq!((second.applied.len(), second.stored.len()), (0, 0), "{:?}", second.applied);
     second.run_to(600_000);
     assert_eq!(second.replicas, 0, "the cooldown goes on");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_replaced_though_all_else_is_shown() {
+    let (idle, policy) = settled().remove(0);
+    let mut world = World::empty(idle.replicas);
+    world.tick = idle.tick;
+    let kept = Stored { checkpoint: Checkpoint("not JSON".to_owned()), ..stored(&idle.stored.last().unwrap().1) };
+    tell(&mut world, &policy, kept);
+    world.run_to(idle.tick.0 + 120_000);
+    let replaced = world.stored.first().and_then(|(_, entry)| entry.checkpoint.clone());
+    assert!(replaced.is_some_and(|text| text.0.starts_with('{')), "{:?}", world.stored);
 }
 
 #[test]

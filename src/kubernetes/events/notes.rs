@@ -32,7 +32,9 @@ pub(super) fn note(facts: &ObjectFacts, event: &Event) -> String {
             format!("Deciding failed, and the object is left alone until its text changes: {why}")
         }
         Event::CheckpointLost(why) => {
-            format!("The memory of this object begins anew, and nothing is lowered for one window: {why}")
+            format!(
+                "The memory of this object begins anew: nothing is lowered for one window, the cooldown begins anew: {why}"
+            )
         }
     }
 }

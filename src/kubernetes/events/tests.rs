@@ -157,3 +157,17 @@ fn notes_are_those_of_keda_where_it_has_one() {
     let one = ObjectFacts { metric_names: vec![vec!["s0-redis-orders".to_owned()]], ..facts() };
     assert!(notes::note(&one, &activated).ends_with("from 0 to 8, triggered by s0-redis-orders"));
 }
+
+#[tokio::test]
+async fn the_end_of_the_sender_is_noticed() {
+    async fn answer() -> axum::http::StatusCode {
+        panic!("a defect")
+    }
+    let known = Known::default();
+    known.insert(id(), facts());
+    let client = Client::new(axum::Router::new().fallback(answer), "default");
+    let announcer = Announcer::start(client, known, "pod-1");
+    let ended = tokio::spawn(announcer.clone().ended());
+    announcer.announce(&id(), &scaled(0, 8));
+    tokio::time::timeout(CALL_DEADLINE, ended).await.expect("its end").unwrap();
+}

@@ -1,7 +1,8 @@
 //! Notices a tool that keeps resetting replicas, and stops fighting it.
 //!
 //! A GitOps tool whose manifest names `spec.replicas` puts that number back after each of our writes. Three such resets within ten
-//! minutes hold the object for ten minutes; if it goes on after that, for twice as long, up to two hours.
+//! minutes hold the object for ten minutes; if it goes on after that, for twice as long, up to two hours. A tool that comes by less
+//! often puts back the same number: three times in a row within two hours are enough.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,7 +26,9 @@ pub const FOREIGN_WRITER: &str = "ForeignWriter";
 const RESETS: usize = 3;
 /// The time in which resets are counted.
 const WITHIN: Duration = Duration::from_mins(10);
-/// A foreign change this soon after our write undoes it.
+/// The time in which resets to one and the same count are counted.
+const SAME_WITHIN: Duration = Duration::from_hours(2);
+/// A foreign change this soon after our write undoes it, whatever its count.
 const SOON: Duration = Duration::from_mins(5);
 /// The first hold.
 const FIRST: Duration = Duration::from_mins(10);
@@ -59,6 +62,8 @@ struct Track {
     ours: Option<Instant>,
     /// The last resets, oldest first; at most [`RESETS`].
     resets: Vec<Instant>,
+    /// The last resets in a row that went to one count, oldest first, and that count.
+    same: (u32, Vec<Instant>),
     /// The hold in force or the last one: its end and its length.
     hold: Option<(Instant, Duration)>,
     held: bool,
@@ -73,7 +78,7 @@ impl Detector {
                 track.ours = Some(now);
                 None
             }
-            Sign::Changed(_) => track.reset(now),
+            Sign::Changed(count) => track.reset(now, count),
         }
     }
 
@@ -97,17 +102,13 @@ impl Detector {
 }
 
 impl Track {
-    fn reset(&mut self, now: Instant) -> Option<Duration> {
+    fn reset(&mut self, now: Instant, count: u32) -> Option<Duration> {
         let ours = self.ours.take()?;
-        if self.held || now.duration_since(ours) > SOON {
-            return None;
-        }
-        self.resets.retain(|reset| now.duration_since(*reset) < WITHIN);
-        self.resets.push(now);
-        if self.resets.len() < RESETS {
+        if self.held || !self.is_tool(ours, now, count) {
             return None;
         }
         self.resets.clear();
+        self.same.1.clear();
         let length = match self.hold {
             Some((end, length)) if now.saturating_duration_since(end) < PEACE => (length * 2).min(LONGEST),
             _ => FIRST,
@@ -117,11 +118,28 @@ impl Track {
         Some(length)
     }
 
+    /// Counts a change that undid our write of `ours`, and says whether it is one too many.
+    fn is_tool(&mut self, ours: Instant, now: Instant, count: u32) -> bool {
+        let fresh =
+            |moments: &mut Vec<Instant>, age: Duration| moments.retain(|moment| now.duration_since(*moment) < age);
+        fresh(&mut self.resets, WITHIN);
+        if now.duration_since(ours) <= SOON {
+            self.resets.push(now);
+        }
+        if self.same.0 != count {
+            self.same = (count, Vec::new());
+        }
+        fresh(&mut self.same.1, SAME_WITHIN);
+        self.same.1.push(now);
+        self.resets.len() >= RESETS || self.same.1.len() >= RESETS
+    }
+
     fn is_peaceful(&self, now: Instant) -> bool {
         let old = |moment: Instant, age: Duration| now.saturating_duration_since(moment) > age;
         !self.held
-            && self.ours.is_none_or(|ours| old(ours, SOON))
+            && self.ours.is_none_or(|ours| old(ours, SAME_WITHIN))
             && self.resets.iter().all(|reset| old(*reset, WITHIN))
+            && self.same.1.iter().all(|reset| old(*reset, SAME_WITHIN))
             && self.hold.is_none_or(|(end, _)| old(end, PEACE))
     }
 }
@@ -235,9 +253,8 @@ fn message(id: &ObjectId, owner: Option<&str>, length: Duration) -> String {
     };
     let minutes = length.as_secs() / 60;
     format!(
-        "{who} keeps resetting the replicas of the target after each change ({RESETS} times within {} minutes); {id} is left alone \
-         for {minutes} minutes; {advice}",
-        WITHIN.as_secs() / 60
+        "{who} keeps resetting the replicas of the target after each change ({RESETS} times); {id} is left alone for {minutes} \
+         minutes; {advice}"
     )
 }
 
@@ -248,10 +265,11 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    /// Our write, and its reset five seconds later.
+    /// Our write, and its reset five seconds later, each time to another count.
     fn round(detector: &mut Detector, id: &ObjectId, at: Instant) -> Option<Duration> {
         assert_eq!(detector.sign(id, at, Sign::Wrote), None);
-        detector.sign(id, at + Duration::from_secs(5), Sign::Changed(2))
+        let count = detector.tracks[id].same.0 + 1;
+        detector.sign(id, at + Duration::from_secs(5), Sign::Changed(count))
     }
 
     #[test]
@@ -269,14 +287,31 @@ mod tests {
         for hour in 0..10 {
             assert_eq!(round(&mut detector, &id, t + hour * 6 * MINUTE), None, "two within ten minutes");
         }
-        // Changes that undo none of our writes: three in a row after one write, and one long after it.
+        // Three changes in a row after one write undo it once.
         let t = t + 120 * MINUTE;
         detector.sign(&id, t, Sign::Wrote);
         for second in 1..10 {
             assert_eq!(detector.sign(&id, t + Duration::from_secs(second), Sign::Changed(4)), None);
         }
-        detector.sign(&id, t + 20 * MINUTE, Sign::Wrote);
-        assert_eq!(detector.sign(&id, t + 26 * MINUTE, Sign::Changed(4)), None);
+        // Back to the same count now and then: never three times within two hours.
+        for hour in 1..10 {
+            detector.sign(&id, t + hour * 60 * MINUTE, Sign::Wrote);
+            let change = detector.sign(&id, t + hour * 60 * MINUTE + 6 * MINUTE, Sign::Changed(4));
+            assert_eq!(change, None, "the third one of {hour} is two hours old");
+        }
+    }
+
+    #[test]
+    fn a_tool_that_comes_by_every_half_an_hour_puts_back_one_number() {
+        let (mut detector, id, t) = (Detector::default(), ObjectId::new("shop", "orders"), Instant::now());
+        let mut visit = |minute: u32, count| {
+            detector.sign(&id, t + minute * MINUTE, Sign::Wrote);
+            detector.sign(&id, t + (minute + 25) * MINUTE, Sign::Changed(count))
+        };
+        assert_eq!((visit(0, 2), visit(30, 2)), (None, None));
+        assert_eq!(visit(60, 5), None, "a person in between: the row begins anew");
+        assert_eq!((visit(90, 2), visit(120, 2)), (None, None));
+        assert_eq!(visit(150, 2), Some(10 * MINUTE));
     }
 
     #[test]

@@ -20,6 +20,8 @@ const TRUE: &str = "True";
 const FALSE: &str = "False";
 const UNKNOWN: &str = "Unknown";
 
+const ABLE_TO_SCALE: &str = "AbleToScale";
+const FAILED_UPDATE: &str = "FailedUpdateScale";
 const CHECKPOINT_LOST: &str = "CheckpointLost";
 const TRIGGERS_FAILED: &str = "TriggersFailed";
 
@@ -41,7 +43,7 @@ pub(super) fn next(
     now: &Time,
 ) -> Vec<Condition> {
     let mut said = vec![
-        ("AbleToScale", able_to_scale(target, &entry.phase)),
+        (ABLE_TO_SCALE, able_to_scale(target, entry)),
         ("ScalingActive", scaling_active(entry)),
         ("ScalingLimited", scaling_limited(entry)),
     ];
@@ -50,13 +52,16 @@ pub(super) fn next(
     conditions.chain(checkpoint_lost(previous, lost, now)).collect()
 }
 
-fn able_to_scale(target: &Target, phase: &Phase) -> Said {
-    match phase {
+fn able_to_scale(target: &Target, entry: &Entry) -> Said {
+    match &entry.phase {
         Phase::TargetFailed(error) => (FALSE, "FailedGetScale", error.to_string()),
         Phase::Held(hold) => (FALSE, hold.reason, hold.message.clone()),
         Phase::Refused(_) => (FALSE, "Refused", "the object's text cannot be obeyed".to_owned()),
         Phase::Quarantined(_) => (FALSE, "Quarantined", "deciding about the object failed".to_owned()),
         Phase::Starting | Phase::Running | Phase::Paused => {
+            if let Some(error) = &entry.apply_error {
+                return (FALSE, FAILED_UPDATE, error.to_string());
+            }
             let message = format!("the scale of {}/{} can be read", target.kind, target.name);
             (TRUE, "SucceededGetScale", message)
         }
@@ -75,10 +80,10 @@ fn scaling_active(entry: &Entry) -> Said {
         }
         (_, Some(Health::Good)) => told(TRUE, "ValidMetricFound", "all triggers give values"),
         (_, Some(Health::Partial)) => {
-            (TRUE, "ValidMetricFound", format!("some triggers give values; {} cannot be read", first(entry)))
+            (TRUE, "ValidMetricFound", format!("some triggers give values; {}", trouble(entry)))
         }
         (_, Some(Health::Failing)) => {
-            let message = format!("no trigger that gives a value is active; {} cannot be read", first(entry));
+            let message = format!("no trigger that gives a value is active; {}", trouble(entry));
             (FALSE, "FailedGetExternalMetric", message)
         }
     }
@@ -121,18 +126,18 @@ fn ours(entry: &Entry) -> Vec<(&'static str, Said)> {
     let looked = matches!(entry.phase, Phase::Starting | Phase::Running | Phase::Held(_));
     if let (true, Some(health @ (Health::Partial | Health::Failing))) = (looked, entry.health) {
         let lowered = if health == Health::Partial { "" } else { ", so nothing is lowered" };
-        let message = format!("{} cannot be read{lowered}; `tidegate explain` says why", first(entry));
+        let message = format!("{}{lowered}; `tidegate explain` says why", trouble(entry));
         ours.push((TRIGGERS_FAILED, (TRUE, health.reason(), message)));
     }
     ours
 }
 
-/// The first failing trigger and the class of its failure: `triggers[1] (TriggerTimeout)`. The text of the failure is not here, because
-/// it may change with every read.
-fn first(entry: &Entry) -> String {
+/// The first failing trigger and the class of its failure: `triggers[1] (TriggerTimeout) cannot be read`. The text of the failure is not
+/// here, because it may change with every read.
+fn trouble(entry: &Entry) -> String {
     match entry.failing {
-        Some((trigger, kind)) => format!("{TRIGGER}{trigger}] ({})", kind.reason()),
-        None => "a trigger".to_owned(),
+        Some((trigger, kind)) => format!("{TRIGGER}{trigger}] ({}) cannot be read", kind.reason()),
+        None => "a trigger gives a value that cannot be used".to_owned(),
     }
 }
 
@@ -142,10 +147,19 @@ pub(super) fn failing(conditions: &[Condition]) -> Option<u8> {
     told.message.strip_prefix(TRIGGER)?.split_once(']')?.0.parse().ok()
 }
 
-/// Whether nothing is the case but this hold, if any.
+/// How the triggers are, read back from the condition; none if it says something that we never say.
+pub(super) fn health(conditions: &[Condition]) -> Option<Health> {
+    let Some(told) = conditions.iter().find(|condition| condition.type_ == TRIGGERS_FAILED) else {
+        return Some(Health::Good);
+    };
+    [Health::Partial, Health::Failing].into_iter().find(|health| health.reason() == told.reason)
+}
+
+/// Whether nothing is the case but this hold, if any. A write that failed is over with the process that tried it.
 pub(super) fn are_of(conditions: &[Condition], hold: Option<&Hold>) -> bool {
     let is = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
     ["Refused", "TargetFailed", "Quarantined"].into_iter().all(|kind| is(kind).is_none())
+        && is(ABLE_TO_SCALE).is_none_or(|told| told.reason != FAILED_UPDATE)
         && match (is("Held"), hold) {
             (Some(told), Some(hold)) => told.reason == hold.reason && told.message == hold.message,
             (None, None) => true,
@@ -156,7 +170,8 @@ pub(super) fn are_of(conditions: &[Condition], hold: Option<&Hold>) -> bool {
 /// Told when it happens, and for an hour after.
 fn checkpoint_lost(previous: &[Condition], lost: Option<&str>, now: &Time) -> Option<Condition> {
     if let Some(why) = lost {
-        let message = format!("the memory began anew, and nothing is lowered for one window: {why}");
+        let message =
+            format!("the memory began anew: nothing is lowered for one window, the cooldown begins anew: {why}");
         return Some(condition(CHECKPOINT_LOST, (TRUE, "CheckpointUnreadable", message), previous, now));
     }
     let told = previous.iter().find(|condition| condition.type_ == CHECKPOINT_LOST)?;

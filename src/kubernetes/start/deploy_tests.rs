@@ -23,6 +23,7 @@ fn the_roles_of_the_overlays_are_the_printed_ones() {
         own_namespace: "tidegate-system".to_owned(),
         account: "tidegate".to_owned(),
         namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
+        cluster_objects: None,
     };
     // `tools/check-generated --update` writes them.
     assert_eq!(read("overlays/cluster/rbac.yaml"), roles(&[]).yaml());

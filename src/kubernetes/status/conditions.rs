@@ -102,7 +102,10 @@ fn ready(facts: &ObjectFacts, entry: &Entry, before: Option<&Condition>) -> Cond
             if is_paused(&facts.annotations) || entry.phase == Phase::Paused {
                 return condition(READY, TRUE, "ScaledObjectReady", "ScaledObject is paused");
             }
-            healthy(entry.health, before)
+            match &entry.apply_error {
+                Some(error) => failed("FailedUpdateScale", &error.to_string()),
+                None => healthy(entry.health, before),
+            }
         }
     }
 }

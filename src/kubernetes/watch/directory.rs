@@ -172,7 +172,11 @@ impl Directory {
     /// Says how well a place is seen. The contents of one that is not watched are forgotten.
     pub(in crate::kubernetes) fn set_sight(&self, place: &Place, sight: Sight) {
         let mut state = self.lock();
-        state.places.insert(place.clone(), sight);
+        let Some(known) = state.places.get_mut(place) else {
+            // Nobody asks for it any more; the watch has said this before it was ended.
+            return;
+        };
+        *known = sight;
         if sight != Sight::Watched {
             state.holders.iter_mut().filter(|(holder, _)| holder.place == *place).for_each(|(_, held)| held.move_on());
         }
@@ -225,14 +229,25 @@ impl Directory {
         here.flat_map(|(_, held)| held.users.iter().cloned()).collect()
     }
 
-    /// No object scales this target any more.
-    pub(in crate::kubernetes) fn forget(&self, target: &TargetRef) {
-        let mut state = self.lock();
+    /// No object scales this target any more. The places that nothing uses by that: they need not be watched any more.
+    pub(in crate::kubernetes) fn forget(&self, target: &TargetRef) -> Vec<Place> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
         state.environments.remove(target);
         state.holders.retain(|_, held| {
             held.users.remove(target);
             !held.users.is_empty()
         });
+        let used: HashSet<&Place> = state.holders.keys().map(|holder| &holder.place).collect();
+        let unused: Vec<Place> = state.places.keys().filter(|place| !used.contains(place)).cloned().collect();
+        for place in &unused {
+            state.places.remove(place);
+        }
+        drop(guard);
+        if !unused.is_empty() {
+            self.0.settled.notify_waiters();
+        }
+        unused
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,10 +1,12 @@
 //! What the watches tell the index, and what the index wants done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidegate_crds::TriggerAuthenticationSpec;
 use tidegate_engine::protocol::{Seen, TargetError};
 use tidegate_engine::subject::{ObjectId, TargetRef};
+use tokio::sync::oneshot;
 
 use super::directory::{AuthenticationKey, Place};
 use super::kinds::{KindKey, Served};
@@ -44,6 +46,10 @@ pub(in crate::kubernetes) enum Event {
     RecordGone(ObjectId),
     /// An authentication is there, or is gone.
     Authentication(AuthenticationKey, Option<Box<Answer<TriggerAuthenticationSpec>>>),
+    /// An authentication is being deleted and carries KEDA's finalizer.
+    Leaving(AuthenticationKey),
+    /// A target whose read failed is to be read again, if it is still wanted.
+    Again(TargetRef),
     /// Where a kind is served, or why it cannot be scaled.
     Kind(KindKey, Result<Served, TargetError>),
     /// A workload is there: its scale, and the print of its environments.
@@ -64,10 +70,24 @@ pub(in crate::kubernetes) enum Event {
     Wanted(Place),
     /// A Secret or a ConfigMap has this version, or is gone.
     Holder(Place, Arc<str>, Option<Arc<str>>),
+    /// Whoever asked wants to know that everything before was taken in.
+    Marked(Mark),
     /// A stream has told everything that there is.
     Listed(What, Option<Arc<str>>),
     /// A stream does not work now; it tries again by itself.
     Failed(What, Option<Arc<str>>, TargetError),
+}
+
+/// A place among the events.
+#[derive(Debug)]
+pub(in crate::kubernetes) struct Mark(pub(in crate::kubernetes) oneshot::Sender<()>);
+
+impl Mark {
+    /// Says that everything before it was taken in.
+    pub(in crate::kubernetes) fn set(self) {
+        // Whoever asked may have gone.
+        let _ = self.0.send(());
+    }
 }
 
 /// Something that the index wants.
@@ -81,4 +101,8 @@ pub(in crate::kubernetes) enum Order {
     WatchDefinitions,
     /// Read a target's scale, and its environments if the flag is set.
     Read(TargetRef, bool),
+    /// Say [`Event::Again`] after this time.
+    Remind(TargetRef, Duration),
+    /// Nothing uses the Secrets or ConfigMaps of a place any more.
+    DropHolders(Place),
 }

@@ -17,10 +17,12 @@ use tidegate_engine::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
 use super::attention::Attention;
 use super::directory::{AuthenticationKey, Directory, Holder, Sight, authentication_key};
 use super::event::{Event, Order, What};
+use super::failing::Failing;
 use super::judge::{self, Judged};
 use super::kinds::KindKey;
 use super::targets::{Moved, Targets, target};
 use super::views::{self, Loose};
+use crate::kubernetes::finalize::is_left_behind;
 use crate::kubernetes::holds::{Holds, TargetKey, Whom};
 use crate::kubernetes::known::{Known, RecordFacts};
 use crate::kubernetes::objects::Feed;
@@ -56,6 +58,8 @@ pub(in crate::kubernetes) struct Index {
     /// Whose triggers use each authentication.
     users: HashMap<AuthenticationKey, BTreeSet<ObjectId>>,
     targets: Targets,
+    /// Targets whose reads fail: they are read again by themselves.
+    failing: Failing,
 }
 
 /// One ScaledObject.
@@ -104,6 +108,7 @@ impl Index {
             claims: HashMap::new(),
             users: HashMap::new(),
             targets: Targets::default(),
+            failing: Failing::default(),
         }
     }
 
@@ -122,7 +127,12 @@ impl Index {
             Event::ObjectGone(id) => self.object_gone(&id, orders),
             Event::Record(id, record) => self.record(id, record),
             Event::RecordGone(id) => self.record_gone(&id),
+            Event::Leaving(key) => self.out.attention.raise_authentication(key),
+            Event::Again(target) => self.read_again(&target, orders),
             Event::Authentication(key, answer) => {
+                if answer.is_none() {
+                    self.out.attention.forget_authentication(&key);
+                }
                 if self.out.directory.set_authentication(&key, answer.map(|answer| *answer)) {
                     self.authentication(&key);
                 }
@@ -138,6 +148,7 @@ impl Index {
                 let users = self.out.directory.moved(&Holder { place, name }, version.as_deref());
                 self.all_look_again(&users);
             }
+            Event::Marked(mark) => mark.set(),
             Event::Listed(what, namespace) => self.listed(what, namespace, orders),
             Event::Failed(what, namespace, error) => self.failed(what, namespace, &error, orders),
         }
@@ -169,6 +180,7 @@ impl Index {
                 self.target_moved(&target(&kind, &id), Moved { state: true, environment: false });
             }
             Event::Read(target, result, print) => {
+                self.failing.read(&target, &result, orders);
                 let moved = self.targets.was_read(&target, result, print, orders);
                 self.target_moved(&target, moved);
                 for id in self.claimants(&TargetKey::of(&target)) {
@@ -191,6 +203,10 @@ impl Index {
         }
         for id in &ids {
             self.tell(id, orders);
+            if self.objects.contains_key(id) {
+                // Whether its target may be touched decides about its finalizer.
+                self.out.attention.raise(id);
+            }
         }
     }
 
@@ -221,7 +237,10 @@ impl Index {
         orders: &mut Vec<Order>,
     ) {
         let created = views::created(&view.metadata);
-        let Judged { target, subject, findings, environment, facts } = judge::judge(id, view, &self.settings);
+        let Judged { target, subject, findings, warnings, environment, facts } = judge::judge(id, view, &self.settings);
+        for warning in &warnings {
+            tracing::warn!("ScaledObject {id}: {warning}");
+        }
         let authentications = subject.iter().flat_map(|subject| &subject.triggers).filter_map(|trigger| {
             let reference = trigger.references.authentication.as_ref()?;
             Some(authentication_key(&id.namespace, reference))
@@ -238,7 +257,10 @@ impl Index {
             Some(_) => Told::Older,
             None => Told::Nothing,
         };
-        self.out.known.insert(id.clone(), judge::with_record(facts, record));
+        // Whoever stores now compares with it: it must be whole.
+        let facts = judge::with_seen(judge::with_record(facts, record), self.out.known.get(id).as_deref(), view);
+        self.out.known.insert(id.clone(), facts);
+        self.out.attention.raise(id);
         let deleting = view.metadata.deletion_timestamp.is_some();
         let object =
             Object { uid, created, judged_by, deleting, target, subject, findings, environment, authentications, told };
@@ -253,12 +275,17 @@ impl Index {
         self.waiting.remove(id);
         self.drop_users(id, &old);
         self.drop_claim(id, &old, orders);
-        if let Some(record) = self.out.known.get(id).and_then(|facts| facts.record.clone()) {
+        let facts = self.out.known.get(id);
+        if let Some(record) = facts.as_ref().and_then(|facts| facts.record.clone()) {
             // It goes after its object, and says so itself.
             self.orphans.insert(id.clone(), Box::new(record));
         }
         self.out.known.remove(id);
-        self.out.attention.raise(id);
+        if facts.is_some_and(|facts| is_left_behind(&facts)) {
+            self.out.attention.raise(id);
+        } else {
+            self.out.attention.forget(id);
+        }
     }
 
     /// Brings what changes without a new text up to date.
@@ -387,12 +414,13 @@ impl Index {
             Told::Refused(findings) => {
                 let checkpoint = self.checkpoint(id, object);
                 let change = Change::Refused(id.clone(), object.target.clone(), findings.clone(), checkpoint);
+                self.tell_stored(id, object, None);
                 self.out.feed.text(id, change);
             }
             Told::Set(hold) => {
                 let Some(mut subject) = object.subject.clone() else { return };
                 subject.hold.clone_from(hold);
-                self.out.feed.stored(id, self.stored(id, &subject));
+                self.tell_stored(id, object, Some(&subject));
                 self.out.feed.text(id, Change::Set(subject, self.checkpoint(id, object)));
             }
             Told::Nothing | Told::Older => return,
@@ -409,6 +437,16 @@ impl Index {
     /// Whether an object with this target can be told: a target is told right after it, so it must have been looked for.
     fn is_ready(&self, target: &TargetRef) -> bool {
         target.name.is_empty() || self.targets.sight(target, self.streams).is_some()
+    }
+
+    /// A target is read again after a failure, unless that has become needless.
+    fn read_again(&mut self, target: &TargetRef, orders: &mut Vec<Order>) {
+        self.failing.reminded(target);
+        if self.is_wanted(target) {
+            self.read_if_stale(target, orders);
+        } else {
+            self.failing.forget(target);
+        }
     }
 
     fn read_if_stale(&mut self, target: &TargetRef, orders: &mut Vec<Order>) {

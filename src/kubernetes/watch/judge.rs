@@ -29,6 +29,8 @@ pub(super) struct Judged {
     pub(super) subject: Option<Box<Subject>>,
     /// What is wrong with it.
     pub(super) findings: Vec<Finding>,
+    /// What is accepted, but is probably not what was meant.
+    pub(super) warnings: Vec<Finding>,
     /// Whether a trigger takes values from the environment of the target's pods.
     pub(super) environment: bool,
     /// What the writers want to know.
@@ -53,7 +55,9 @@ pub(super) fn judge(id: &ObjectId, view: &Loose, settings: &policy::Settings) ->
         "spec": spec,
     });
     let validated = validation::scaled_object(&whole, &Cluster, settings, created);
-    let errors = validated.findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
+    let of =
+        |severity| validated.findings.iter().filter(move |finding| finding.severity == severity).cloned().collect();
+    let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
     let target = validated.target.unwrap_or_else(|| nameless(id));
     let mut facts = facts(spec, view, target.clone());
     facts.annotations = annotations;
@@ -63,6 +67,7 @@ pub(super) fn judge(id: &ObjectId, view: &Loose, settings: &policy::Settings) ->
         environment: validated.subject.as_deref().is_some_and(reads_environment),
         subject: validated.subject,
         findings: errors,
+        warnings,
         facts,
     }
 }
@@ -82,6 +87,25 @@ pub(super) fn status(view: &Loose) -> StatusView {
 /// The facts with what is known of the object's record.
 pub(super) fn with_record(mut facts: ObjectFacts, record: Option<RecordFacts>) -> ObjectFacts {
     facts.record = record;
+    facts
+}
+
+/// The facts with what changes without a new text: as it was seen before, or else as the object shows it.
+pub(super) fn with_seen(mut facts: ObjectFacts, before: Option<&ObjectFacts>, view: &Loose) -> ObjectFacts {
+    let Some(before) = before else {
+        facts.finalizers = view.metadata.finalizers.clone().unwrap_or_default();
+        facts.deleting = view.metadata.deletion_timestamp.is_some();
+        facts.resource_version = view.metadata.resource_version.clone().unwrap_or_default();
+        facts.status = status(view);
+        return facts;
+    };
+    facts.finalizers.clone_from(&before.finalizers);
+    facts.deleting = before.deleting;
+    facts.resource_version.clone_from(&before.resource_version);
+    facts.status.clone_from(&before.status);
+    if facts.target == before.target {
+        facts.target_resource.clone_from(&before.target_resource);
+    }
     facts
 }
 

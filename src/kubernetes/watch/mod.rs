@@ -9,15 +9,18 @@
 pub(super) mod attention;
 pub(super) mod directory;
 pub(super) mod event;
+mod failing;
 mod index;
 pub(super) mod judge;
 pub(super) mod kinds;
+mod latest;
 mod streams;
 mod targets;
 #[cfg(test)]
 mod tests;
 pub(super) mod views;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,13 +28,14 @@ use kube::Client;
 use tidegate_engine::protocol::TargetError;
 use tidegate_engine::subject::{Hold, TargetRef};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use self::attention::Attention;
 use self::directory::{Directory, Place};
 use self::event::{Event, Order, What};
 use self::index::{Index, Outlets};
 use self::kinds::{KindKey, Kinds, Served};
+use self::latest::Latest;
 use self::streams::{Events, Watch};
 use super::holds::{Holds, Whom};
 use super::known::Known;
@@ -61,6 +65,8 @@ pub struct Following {
     pub holds: Holds,
     /// Who should be looked at by whoever cares for finalizers.
     pub attention: Attention,
+    /// What the engine must hear before it acts.
+    pub(super) latest: Latest,
     /// Everything that runs for it; aborted when it is dropped.
     pub tasks: JoinSet<()>,
 }
@@ -89,6 +95,13 @@ fn follow_with(client: &Client, settings: &Settings, patience: Patience) -> Foll
         reads: Arc::new(Semaphore::new(READS)),
         events: events.clone(),
         tasks: JoinSet::new(),
+        holders: HashMap::new(),
+    };
+    let latest = Latest {
+        client: client.clone(),
+        namespaces: runner.namespaces.clone(),
+        events: events.clone(),
+        feed: out.feed.clone(),
     };
     let index = Index::new(out.clone(), settings.calculator, runner.namespaces.len());
     let mut tasks = JoinSet::new();
@@ -103,6 +116,7 @@ fn follow_with(client: &Client, settings: &Settings, patience: Patience) -> Foll
         known: out.known,
         holds: out.holds,
         attention: out.attention,
+        latest,
         tasks,
     }
 }
@@ -127,9 +141,12 @@ struct Runner {
     reads: Arc<Semaphore>,
     events: Events,
     tasks: JoinSet<()>,
+    /// How the watches of Secrets and ConfigMaps are ended.
+    holders: HashMap<Place, AbortHandle>,
 }
 
 impl Runner {
+    /// Runs until a part of it has ended that must not: whoever waits for it starts the process anew.
     async fn run(mut self, mut index: Index, holds: Holds, mut inbox: mpsc::Receiver<Event>) {
         for what in [What::Objects, What::Records, What::Authentications] {
             let labels = if what == What::Objects { self.labels.clone() } else { None };
@@ -143,7 +160,13 @@ impl Runner {
             tokio::select! {
                 Some(event) = inbox.recv() => index.apply(event, &mut orders),
                 whose = holds.changed() => index.held(&whose, &mut orders),
-                Some(_) = self.tasks.join_next() => {}
+                Some(ended) = self.tasks.join_next() => {
+                    // Watches never end, but for those that are not needed any more; whoever waits for a read would wait for ever.
+                    if ended.is_err_and(|error| error.is_panic()) {
+                        tracing::error!("a watch or a read has ended by a panic");
+                        return;
+                    }
+                }
             }
             for order in orders.drain(..) {
                 self.perform(order);
@@ -176,13 +199,35 @@ impl Runner {
                     let _ = events.send(event).await;
                 });
             }
+            Order::DropHolders(place) => {
+                if let Some(watch) = self.holders.remove(&place) {
+                    watch.abort();
+                }
+            }
+            Order::Remind(target, pause) => {
+                let events = self.events.clone();
+                self.tasks.spawn(async move {
+                    tokio::time::sleep(pause).await;
+                    // Nobody listens any more at the end of the process.
+                    let _ = events.send(Event::Again(target)).await;
+                });
+            }
         }
     }
 
     fn watch_holders(&mut self, place: Place) {
-        debug_assert!(self.directory.sight(&place).is_some(), "whoever wants a place has entered it");
+        if self.directory.sight(&place).is_none() {
+            // Whoever wanted it is gone already.
+            return;
+        }
         let namespace = Some(place.namespace.clone());
-        self.watch(What::Holders(place), namespace, None);
+        let what = What::Holders(place.clone());
+        let watch = Watch { resource: streams::resource(&what), what, namespace, labels: None };
+        let watch = self.tasks.spawn(watch.run(self.client.clone(), self.patience.clone(), None, self.events.clone()));
+        if let Some(before) = self.holders.insert(place, watch) {
+            // It was wanted, given up and wanted again before we came to it.
+            before.abort();
+        }
     }
 }
 

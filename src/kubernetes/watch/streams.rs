@@ -18,6 +18,7 @@ use super::judge;
 use super::kinds::Served;
 use super::views::{self, Loose, View, Workload};
 use crate::kubernetes::calls;
+use crate::kubernetes::finalize::KEDA_FINALIZER;
 use crate::kubernetes::known::RecordFacts;
 use crate::kubernetes::patience::{Patience, Words};
 use crate::resolution::Answer;
@@ -126,8 +127,10 @@ impl Watch {
             let mut told = Vec::new();
             match next {
                 Ok(event) => {
-                    if matches!(event, watcher::Event::InitDone) && trouble.take().is_some() {
+                    if shows_that_it_works(&event) && trouble.take().is_some() {
                         tracing::info!("{} can be watched again", calls::name(&self.resource));
+                        // A watch that goes on where it broke off lists nothing, and yet misses nothing.
+                        told.extend(self.goes_on(&event));
                     }
                     self.tell(event, &mut present, &mut told);
                 }
@@ -152,11 +155,18 @@ impl Watch {
         }
     }
 
+    /// What is told before the first change that a watch shows after a failure.
+    fn goes_on<K>(&self, event: &watcher::Event<K>) -> Option<Event> {
+        let listed = matches!(event, watcher::Event::InitDone);
+        (!listed).then(|| Event::Listed(self.what.clone(), self.namespace.clone()))
+    }
+
     fn tell<K: Resource + Told>(&self, event: watcher::Event<K>, present: &mut Present, told: &mut Vec<Event>) {
         match event {
             watcher::Event::Init => present.list_again(),
             watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
                 if let Some(id) = views::id(object.meta()) {
+                    told.extend(leaving(&self.what, &id, object.meta()));
                     told.extend(object.there(&self.what, &id));
                     present.here.insert(id);
                 }
@@ -208,6 +218,22 @@ fn code(error: &kube::Error) -> Option<u16> {
     }
 }
 
+/// Whether a watch that failed works again. The beginning of a list says nothing yet.
+const fn shows_that_it_works<K>(event: &watcher::Event<K>) -> bool {
+    matches!(event, watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_))
+}
+
+/// An authentication that is being deleted and waits for KEDA.
+fn leaving(what: &What, id: &ObjectId, metadata: &kube::core::ObjectMeta) -> Option<Event> {
+    let waits = metadata.finalizers.iter().flatten().any(|finalizer| finalizer == KEDA_FINALIZER);
+    let key = match what {
+        What::Authentications => (Some(id.namespace.clone()), id.name.clone()),
+        What::ClusterAuthentications => (None, id.name.clone()),
+        _ => return None,
+    };
+    (waits && metadata.deletion_timestamp.is_some()).then_some(Event::Leaving(key))
+}
+
 /// An object that a stream shows.
 trait Told {
     /// The event that it is there.
@@ -251,7 +277,7 @@ impl Told for PartialObjectMeta<View<(), ()>> {
     }
 }
 
-fn record(view: &Loose) -> RecordFacts {
+pub(super) fn record(view: &Loose) -> RecordFacts {
     let owners = view.metadata.owner_references.iter().flatten();
     let owner = owners.filter(|owner| owner.kind == "ScaledObject").map(|owner| owner.uid.clone()).next();
     RecordFacts {
@@ -280,3 +306,6 @@ fn gone(what: &What, id: ObjectId) -> Option<Event> {
         What::Definitions => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

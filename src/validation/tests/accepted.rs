@@ -32,7 +32,7 @@ fn everything_that_is_said_arrives_in_the_subject() {
         ("/metadata/creationTimestamp", json!("2026-01-02T03:04:05Z")),
         (
             "/spec/scaleTargetRef",
-            json!({ "apiVersion": "x.io/v1", "kind": "Thing", "name": "t", "envSourceContainerName": "c" }),
+            json!({ "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "t", "envSourceContainerName": "c" }),
         ),
         ("/spec/pollingInterval", json!(5)),
         ("/spec/cooldownPeriod", json!(60)),
@@ -53,7 +53,8 @@ fn everything_that_is_said_arrives_in_the_subject() {
     }
     let subject = accepted(&object);
     assert_eq!((subject.generation, subject.created.to_string()), (7, "2026-01-02T03:04:05Z".to_owned()));
-    assert_eq!((&*subject.target.api_version, &*subject.target.kind, &*subject.target.name), ("x.io/v1", "Thing", "t"));
+    let target = &subject.target;
+    assert_eq!((&*target.api_version, &*target.kind, &*target.name), ("apps/v1", "StatefulSet", "t"));
     let policy = &subject.policy;
     assert_eq!((policy.min, policy.max, policy.idle), (2, 9, Some(1)));
     assert_eq!((policy.polling_interval, policy.cooldown), (Span::seconds(5), Span::seconds(60)));

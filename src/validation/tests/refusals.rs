@@ -194,3 +194,26 @@ fn idle_follows_kedas_rule_for_an_explicit_minimum_of_zero() {
     set(&mut object, "/spec/maxReplicaCount", json!(100));
     assert!(check(&object).subject.is_some());
 }
+
+#[test]
+fn a_value_metric_needs_pods_that_are_counted() {
+    let mut object = with("/spec/triggers/0/metricType", json!("Value"));
+    for (target, refused) in [
+        (json!({ "apiVersion": "x.io/v1", "kind": "Thing", "name": "t" }), Some("Thing")),
+        (json!({ "apiVersion": "x.io/v1", "kind": "Deployment", "name": "t" }), Some("Deployment")),
+        (json!({ "kind": "ReplicaSet", "name": "t" }), None),
+    ] {
+        set(&mut object, "/spec/scaleTargetRef", target);
+        let expected = refused.map(|kind| {
+            format!(
+                "error triggers[0].metricType: \"Value\" is not supported yet for kind {kind}, whose Ready pods are not \
+                 counted; use AverageValue"
+            )
+        });
+        let found = check(&object);
+        let errors =
+            found.findings.iter().filter(|finding| finding.severity == tidegate_engine::subject::Severity::Error);
+        assert_eq!(errors.map(ToString::to_string).collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+        assert_eq!(found.subject.is_none(), refused.is_some());
+    }
+}

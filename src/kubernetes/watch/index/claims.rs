@@ -63,7 +63,8 @@ impl Index {
             self.set_environment(&object.target);
             self.tell_others(id, &key, orders);
         } else {
-            self.out.directory.forget(&object.target);
+            let unused = self.out.directory.forget(&object.target);
+            orders.extend(unused.into_iter().map(Order::DropHolders));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is stored of each object, for its first decision and for whoever takes over.
+//! What is stored of an object: the engine hears of it with the object, and again when another process has stored more.
 
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_engine::protocol::Stored;
@@ -10,11 +10,17 @@ use crate::kubernetes::shown;
 
 impl Index {
     pub(super) fn record(&mut self, id: ObjectId, record: Box<RecordFacts>) {
-        if self.objects.contains_key(&id) {
-            self.out.known.update(&id, |facts| facts.record = Some(*record));
-            self.recall(&id);
-        } else {
+        if !self.objects.contains_key(&id) {
             self.orphans.insert(id, record);
+            return;
+        }
+        let mut news = false;
+        self.out.known.update(&id, |facts| {
+            news = facts.record.as_ref() != Some(&*record);
+            facts.record = Some(*record);
+        });
+        if news {
+            self.recall(&id);
         }
     }
 
@@ -28,17 +34,27 @@ impl Index {
         facts.map(|facts| shown::checkpoint(&facts)).unwrap_or_default()
     }
 
-    pub(super) fn stored(&self, id: &ObjectId, subject: &Subject) -> Stored {
-        let facts = self.out.known.get(id);
+    fn stored(&self, id: &ObjectId, object: &Object, subject: Option<&Subject>) -> Stored {
+        let facts = self.out.known.get(id).filter(|facts| facts.uid == object.uid);
         facts.map(|facts| shown::stored(&facts, subject)).unwrap_or_default()
+    }
+
+    /// Of most new objects nothing is stored. A refused object has no subject: nothing is shown of it.
+    pub(super) fn tell_stored(&self, id: &ObjectId, object: &Object, subject: Option<&Subject>) {
+        let stored = self.stored(id, object, subject);
+        if stored != Stored::default() {
+            self.out.feed.stored(id, stored);
+        }
     }
 
     /// What is stored of an object has changed: whoever does not act yet takes over with it.
     pub(super) fn recall(&self, id: &ObjectId) {
-        let Some(object) = self.objects.get(id) else { return };
-        if let (Told::Set(hold), Some(subject)) = (&object.told, &object.subject) {
-            let subject = Subject { hold: hold.clone(), ..(**subject).clone() };
-            self.out.feed.stored(id, self.stored(id, &subject));
-        }
+        let told = |object: &&Object| !matches!(object.told, Told::Nothing | Told::Gone);
+        let Some(object) = self.objects.get(id).filter(told) else { return };
+        let subject = match (&object.told, &object.subject) {
+            (Told::Set(hold), Some(subject)) => Some(Subject { hold: hold.clone(), ..(**subject).clone() }),
+            _ => None,
+        };
+        self.out.feed.stored(id, self.stored(id, object, subject.as_ref()));
     }
 }

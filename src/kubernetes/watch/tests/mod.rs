@@ -2,4 +2,7 @@
 
 mod faults;
 mod following;
+mod latest;
 mod timelines;
+
+mod ending;

@@ -1,5 +1,7 @@
 //! The index, fed by hand.
 
+mod recovery;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -115,11 +117,6 @@ impl Bench {
 
     /// What the engine hears, one line each.
     fn told(&mut self) -> Vec<String> {
-        self.all().into_iter().filter(|line| !line.starts_with("stored")).collect()
-    }
-
-    /// The same with what is stored.
-    fn all(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.out.feed.take())
             .map(|change| match change {
                 Change::Set(subject, checkpoint) => {
@@ -137,7 +134,10 @@ impl Bench {
                     format!("refused {}{}: {}", id.name, checkpoint.0, findings.join("; "))
                 }
                 Change::Stored(id, stored) => {
-                    format!("stored {}{}, shown: {}", id.name, stored.checkpoint.0, stored.shown.is_some())
+                    let active = stored.activity.last.map(|at| format!(" active {at}")).unwrap_or_default();
+                    let still = if stored.activity.lasts { ", still" } else { "" };
+                    let shown = if stored.shown.is_some() { ", shown" } else { "" };
+                    format!("stored {}{}{active}{still}{shown}", id.name, stored.checkpoint.0)
                 }
                 Change::Gone(id) => format!("gone {}", id.name),
                 Change::ParametersChanged(id) => format!("parameters {}", id.name),
@@ -159,7 +159,7 @@ fn an_object_is_told_with_its_record_and_its_target_once_all_is_listed() {
     assert!(bench.told().is_empty(), "its target may come yet");
     bench.deployment("x", 3, "7", 0);
     bench.deployments_listed();
-    assert_eq!(bench.told(), ["set a max 9 {memory}", "x has 3", "synced"]);
+    assert_eq!(bench.told(), ["set a max 9 {memory}", "stored a {memory}", "x has 3", "synced"]);
     let facts = bench.out.known.get(&id("a")).unwrap();
     assert_eq!(facts.metric_names, [["s0-redis-orders"]]);
     assert_eq!((facts.target_resource.as_str(), facts.trigger_types.as_str()), ("deployments", "redis"));
@@ -185,6 +185,10 @@ fn our_own_writes_and_labels_change_nothing() {
     bench.object(&value);
     bench.record("uid-a");
     bench.deployment("x", 1, "7", 0);
+    // That is of use to whoever does not act yet; for others it is an echo.
+    assert_eq!(bench.told(), ["stored a {memory} active 2026-01-01T00:01:00Z"]);
+    bench.object(&value);
+    bench.record("uid-a");
     assert!(bench.told().is_empty());
     let facts = bench.out.known.get(&id("a")).unwrap();
     assert_eq!(facts.resource_version, "9");
@@ -388,13 +392,40 @@ fn an_object_without_a_target_is_refused() {
 }
 
 #[test]
-fn what_another_process_stores_is_told_for_a_takeover() {
-    let mut bench = Bench::new();
-    bench.object(&object("a", "x", 1));
-    bench.base_listed();
-    bench.deployment("x", 3, "7", 0);
-    bench.deployments_listed();
-    assert_eq!(bench.all(), ["set a max 9", "stored a, shown: false", "x has 3", "synced"]);
+fn what_another_process_stores_is_told_until_somebody_else_owns_it() {
+    let mut bench = Bench::running();
+    bench.record("uid-before");
+    assert_eq!(bench.told(), ["stored a"], "the memory of an earlier object is nothing to this one");
     bench.record("uid-a");
-    assert_eq!(bench.all(), ["stored a {memory}, shown: false"]);
+    assert_eq!(bench.told(), ["stored a {memory}"]);
+    let status = json!({
+        "checkpoint": " {other}",
+        "target": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "y" },
+    });
+    let record = RecordFacts { status: serde_json::from_value(status).unwrap(), ..RecordFacts::default() };
+    bench.give(Event::Record(id("a"), Box::new(record)));
+    assert_eq!(bench.told(), ["stored a"], "nor is what was remembered of another target");
+    bench.give(Event::RecordGone(id("a")));
+    bench.record("uid-a");
+    bench.give(Event::ObjectGone(id("a")));
+    assert_eq!(bench.told(), ["gone a"]);
+    bench.record("uid-a");
+    assert!(bench.told().is_empty());
+}
+
+#[test]
+fn what_keda_knows_of_the_activity_is_told_with_an_object() {
+    let mut bench = Bench::new();
+    let mut value = object("a", "x", 1);
+    value["status"] = json!({
+        "lastActiveTime": "2026-01-01T00:01:00Z",
+        "conditions": [{ "type": "Active", "status": "True" }],
+    });
+    bench.object(&value);
+    bench.base_listed();
+    bench.deployments_listed();
+    assert_eq!(bench.told()[..2], ["set a max 9", "stored a active 2026-01-01T00:01:00Z, still"]);
+    value["status"]["conditions"][0]["status"] = json!("False");
+    bench.object(&value);
+    assert_eq!(bench.told(), ["stored a active 2026-01-01T00:01:00Z"]);
 }
