@@ -450,6 +450,7 @@ impl Object {
         self.write_on_time(cx);
         self.store_on_time(cx);
         self.reads_on_time(cx);
+        self.pushes_on_time(cx);
         let now = cx.tick();
         if let Some(Pass { patience, hurried: hurried @ false, .. }) = &mut self.pass
             && *patience <= now

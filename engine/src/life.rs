@@ -26,7 +26,10 @@ impl Object {
             self.evidence.fill(Evidence::Unread);
         }
         if !kept {
-            self.triggers = subject.triggers.iter().map(|_| Trigger::new()).collect();
+            // A source that is built anew may remember its polls: a read right after the last one is none.
+            let polled = |index| self.triggers.get(index).and_then(|old: &Trigger| old.polled);
+            let anew = |index| Trigger { polled: polled(index), ..Trigger::new() };
+            self.triggers = (0..subject.triggers.len()).map(anew).collect();
             self.evidence = vec![Evidence::Unread; subject.triggers.len()];
         }
         if self.subject.as_ref().is_none_or(|old| old.created != subject.created) {

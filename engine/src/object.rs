@@ -78,6 +78,8 @@ pub(crate) struct Trigger {
     pub(crate) flight: Option<Flight>,
     /// When the pass was due in which it was polled last.
     pub(crate) polled: Option<Tick>,
+    /// When to read because of a push that came too soon after a read.
+    pub(crate) pushed: Option<Tick>,
     /// Read once more as soon as the present read has ended.
     pub(crate) again: bool,
     /// Its parameters have changed since the present read, or the building of its source, was begun.
@@ -268,7 +270,8 @@ impl Object {
         };
         let echo = self.echo.as_ref().map(|echo| echo.until);
         let reads = self.triggers.iter().filter_map(Trigger::expires).min();
-        [pass, refresh, writing, store, echo, reads].into_iter().flatten().min()
+        let pushes = self.triggers.iter().filter_map(|trigger| trigger.pushed).min();
+        [pass, refresh, writing, store, echo, reads, pushes].into_iter().flatten().min()
     }
 }
 
@@ -288,6 +291,7 @@ impl Trigger {
             answered: None,
             flight: None,
             polled: None,
+            pushed: None,
             again: false,
             outdated: false,
             errors: 0,

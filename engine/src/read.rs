@@ -14,6 +14,10 @@ pub const READ_DEADLINE: Span = Span::seconds(3);
 /// How much longer the engine waits for the driver, which gives up at the deadline itself: then the answer is lost.
 const GRACE: Span = Span::seconds(1);
 
+/// How old the last read of a trigger that is active must be before a push brings another one. Its replicas are on their
+/// way already, and a source that is busy pushes many times a second.
+const SPACING: Span = Span::seconds(1);
+
 impl Object {
     /// Reads a trigger, or once more after the read that runs already.
     pub(crate) fn start_read(&mut self, index: usize, cx: &mut Context<'_>) {
@@ -57,6 +61,7 @@ impl Object {
         cx.out.push(if opening {
             Command::Open(call, subject.clone(), position(index))
         } else {
+            trigger.pushed = None;
             let occasion = trigger.occasion(due, subject.policy.polling_interval);
             Command::Read(call, position(index), occasion, cx.read_deadline)
         });
@@ -155,10 +160,34 @@ impl Object {
         }
     }
 
-    /// The source says that it changed: one read of this trigger, which can only raise.
+    /// The source says that it changed: one read of this trigger, which can only raise. At once if it is inactive.
     pub(crate) fn woken(&mut self, trigger: u8, cx: &mut Context<'_>) {
+        let index = usize::from(trigger);
+        let active = self.evidence.get(index).is_some_and(is_active);
+        let Some(trigger) = self.triggers.get_mut(index).filter(|_| cx.acting) else {
+            return;
+        };
+        match trigger.last_read().map(|begun| begun + SPACING).filter(|until| active && *until > cx.tick()) {
+            Some(until) => trigger.pushed = Some(until),
+            None => self.read_pushed(index, cx),
+        }
+    }
+
+    /// Reads what was pushed and had to wait.
+    pub(crate) fn pushes_on_time(&mut self, cx: &mut Context<'_>) {
+        for index in 0..self.triggers.len() {
+            if self.triggers.get(index).and_then(|trigger| trigger.pushed).is_some_and(|at| at <= cx.tick()) {
+                self.read_pushed(index, cx);
+            }
+        }
+    }
+
+    fn read_pushed(&mut self, index: usize, cx: &mut Context<'_>) {
+        if let Some(trigger) = self.triggers.get_mut(index) {
+            trigger.pushed = None;
+        }
         if cx.acting && self.may_read() {
-            self.start_read(usize::from(trigger), cx);
+            self.start_read(index, cx);
         }
     }
 
@@ -178,12 +207,20 @@ impl Object {
             if let Some(Flight::Running { lane, .. }) = trigger.flight.take() {
                 cx.leave_read(lane);
             }
-            trigger.again = false;
+            (trigger.again, trigger.pushed) = (false, None);
         }
     }
 }
 
 impl Trigger {
+    /// When the last read was begun, whether it was answered or not.
+    fn last_read(&self) -> Option<Tick> {
+        match &self.flight {
+            Some(Flight::Running { begun, .. }) => Some(*begun),
+            _ => self.answered,
+        }
+    }
+
     /// A read of a pass that is due one period or more after the last poll is the next poll.
     fn occasion(&mut self, due: Option<Tick>, period: Span) -> Occasion {
         match due {
@@ -213,6 +250,11 @@ fn take(evidence: &mut Evidence, begun: Tick, result: Result<Readings, ReadError
             failing.is_none()
         }
     }
+}
+
+/// Whether the last word of a trigger is that there is something to do.
+fn is_active(evidence: &Evidence) -> bool {
+    matches!(evidence, Evidence::Good { readings, .. } if readings.iter().any(|(_, reading)| reading.active))
 }
 
 /// Triggers are counted in a byte; validation allows no more.

@@ -12,6 +12,7 @@ use super::operator::{Account, until_held};
 use super::space::Space;
 use super::trial_with_redis;
 use crate::harness::redis::Redis;
+use crate::harness::tidegate::command;
 use crate::harness::under_ci;
 
 /// The base image, and the libraries of its that are here. What else the binary is linked with is not in the image.
@@ -35,6 +36,8 @@ struct Image {
     /// From the build stage to the image.
     copies: Vec<(String, String)>,
     user: String,
+    /// ENV, as name and value.
+    environment: Vec<(String, String)>,
     /// ENTRYPOINT and CMD.
     command: Vec<String>,
 }
@@ -99,6 +102,9 @@ impl Image {
             match word {
                 "FROM" => image = Self { base: rest.to_owned(), ..Self::default() },
                 "COPY" => image.copies.extend(copy(rest)),
+                "ENV" => {
+                    image.environment.extend(rest.split_once('=').map(|(key, text)| (key.to_owned(), text.to_owned())))
+                }
                 "USER" => rest.clone_into(&mut image.user),
                 "ENTRYPOINT" => image.command = list(),
                 "CMD" => image.command.extend(list()),
@@ -137,8 +143,16 @@ impl Image {
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", ENTER, "enter"]).arg(root).arg(&self.user).args(&self.command);
         command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        command.envs(self.environment.iter().cloned());
         command
     }
+}
+
+/// The operator as the image runs it, but outside of the image: for benchmarks.
+pub(super) fn outside() -> Command {
+    let mut command = command(&["run"]);
+    command.envs(Image::read().environment);
+    command
 }
 
 /// `--from=build A B` as (A, B); a COPY into a build stage is forgotten with its stage.

@@ -20,6 +20,7 @@ use self::field::{Field, Mode, Writes};
 use self::figures::{Latency, Table};
 use self::meter::{Meter, load_average, machine, spread};
 use super::control_plane::ControlPlane;
+use super::image;
 use super::operator::{Account, Operator, until_held};
 use super::space::Space;
 use super::trial_with_redis;
@@ -78,7 +79,7 @@ impl Run {
         let plane = Arc::new(ControlPlane::start_bare());
         let field = Field::new(&plane, objects);
         let own = Space::on(&plane, "operator");
-        let operator = Account::cluster_wide(&own).start();
+        let operator = Account::cluster_wide(&own).start_as(image::outside(), &[]);
         until_held(&own, None);
         Self { operator, field, _own: own, plane, table: Table::new(objects) }
     }

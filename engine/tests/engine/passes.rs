@@ -77,6 +77,30 @@ fn only_scheduled_reads_a_polling_interval_apart_are_polls() {
 }
 
 #[test]
+fn an_edited_trigger_is_polled_again_no_sooner_than_a_polling_interval_after_the_last_poll() {
+    let says = |edit: &str| {
+        let mut subject = subject(Policy { min: 1, polling_interval: Span::seconds(60), ..policy() });
+        subject.triggers[0].spec.metadata.insert("listLength".to_owned(), edit.to_owned());
+        subject
+    };
+    let mut world = World::empty(3);
+    world.backlog.insert(0, Ok(15));
+    world.set(says("5"), Checkpoint::default());
+    world.run_to(150_000);
+    let (polls, reads) = (world.polls.len(), world.reads.len());
+    for (at, edit) in [(150_010, "6"), (150_020, "7"), (151_000, "8")] {
+        world.run_to(at);
+        world.set(says(edit), Checkpoint::default());
+    }
+    world.run_to(152_000);
+    assert!(world.reads.len() >= reads + 3, "each edit is read at once: {:?}", world.reads);
+    assert_eq!(world.polls.len(), polls, "and none of these reads is a poll: {:?}", world.polls);
+    world.run_to(400_000);
+    let apart: Vec<i64> = world.polls.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    assert!(world.polls.len() >= polls + 3 && apart.iter().all(|apart| *apart >= 60_000), "{:?}", world.polls);
+}
+
+#[test]
 fn a_steady_object_stores_nothing_and_writes_nothing() {
     let mut world = World::new(3, policy());
     world.backlog.insert(0, Ok(15));
@@ -153,6 +177,73 @@ fn a_push_reads_its_own_trigger_and_can_only_raise() {
     let writes = world.applied.len();
     world.feed(Input::Woken(ticket, 1));
     assert_eq!(world.applied.len(), writes, "a push lowers nothing");
+}
+
+#[test]
+fn pushes_of_an_active_trigger_wait_until_its_last_read_is_a_second_old() {
+    let mut world = World::new(0, Policy { min: 1, polling_interval: Span::seconds(60), ..policy() });
+    world.run_to(10_000);
+    let (before, ticket) = (world.reads.len(), world.reads[0].1.ticket);
+    let since = |world: &World| world.reads[before..].iter().map(|(at, ..)| *at).collect::<Vec<i64>>();
+    world.run_to(10_001);
+    world.backlog.insert(0, Ok(7));
+    world.feed(Input::Woken(ticket, 0));
+    assert_eq!(since(&world), [10_001], "the first push of an inactive trigger is read at once");
+    for at in (10_251..=10_751).step_by(250) {
+        world.run_to(at);
+        world.feed(Input::Woken(ticket, 0));
+    }
+    assert_eq!(since(&world), [10_001], "the next ones wait");
+    world.run_to(11_000);
+    assert_eq!(since(&world).len(), 1);
+    world.backlog.insert(0, Ok(23));
+    world.run_to(11_001);
+    assert_eq!(since(&world), [10_001, 11_001], "for one deadline, and are not lost");
+    world.run_to(12_500);
+    assert_eq!(since(&world).len(), 2, "one read serves all of them");
+    world.backlog.insert(0, Ok(0));
+    world.feed(Input::Woken(ticket, 0));
+    assert_eq!(since(&world), [10_001, 11_001, 12_500], "the last read is old enough");
+    world.feed(Input::Woken(ticket, 0));
+    world.run_to(12_501);
+    world.feed(Input::Woken(ticket, 0));
+    assert_eq!(since(&world).last(), Some(&12_501), "it is no longer active: at once again");
+}
+
+#[test]
+fn a_push_that_waits_is_served_by_any_read_and_goes_with_the_trigger() {
+    let mut world = World::new(2, Policy { min: 1, polling_interval: Span::seconds(2), ..policy() });
+    world.backlog.insert(0, Ok(10));
+    world.run_to(20_000);
+    let (last, call, _) = *world.reads.last().unwrap();
+    let reads = world.reads.len();
+    // A pass reads it 500 ms after the push: the deadline of that push is then no reason to read once more.
+    let next = last + 2_000;
+    world.run_to(next - 1_500);
+    world.feed(Input::Woken(call.ticket, 0));
+    assert_eq!(world.reads.len(), reads + usize::from(next - 1_500 - last >= 1_000));
+    world.run_to(next - 500);
+    world.feed(Input::Woken(call.ticket, 0));
+    world.run_to(next + 1_900);
+    let times: Vec<i64> = world.reads[reads..].iter().map(|(at, ..)| *at).collect();
+    assert_eq!(times.iter().filter(|at| **at >= next).count(), 1, "{times:?}");
+    // A read that hangs: the push is read after it, once.
+    world.backlog.remove(&0);
+    world.run_to(next + 2_000);
+    let hung = *world.reads.last().unwrap();
+    let reads = world.reads.len();
+    world.run_to(hung.0 + 300);
+    world.feed(Input::Woken(hung.1.ticket, 0));
+    world.backlog.insert(0, Ok(10));
+    world.run_to(hung.0 + 600);
+    world.feed(Input::Read(hung.1, Ok(readings(0, 10))));
+    assert_eq!(world.reads.len(), reads);
+    world.run_to(hung.0 + 1_000);
+    assert_eq!(world.reads.len(), reads + 1, "a second after the read that hung was begun");
+    world.feed(Input::Woken(hung.1.ticket, 0));
+    world.feed(Input::Object(Change::Refused(id(), target(), Vec::new(), Checkpoint::default())));
+    world.run_to(hung.0 + 10_000);
+    assert_eq!(world.reads.len(), reads + 1, "what is refused is not read");
 }
 
 #[test]

@@ -36,9 +36,13 @@ pub(crate) trait Backend: Send + 'static {
 
     /// Asks all questions, connecting first if need be; answers in their order.
     ///
-    /// An error instead of the list is the answer to all of them. The future is dropped when time is up; then
-    /// [`Backend::hang_up`] follows.
-    async fn ask(&mut self, queries: &[Self::Query]) -> Result<Vec<Result<Self::Answer, ReadError>>, ReadError>;
+    /// An error instead of the list is the answer to all of them. The future is dropped after `patience`, with all that
+    /// it has found out; then [`Backend::hang_up`] follows.
+    async fn ask(
+        &mut self,
+        queries: &[Self::Query],
+        patience: Duration,
+    ) -> Result<Vec<Result<Self::Answer, ReadError>>, ReadError>;
 
     /// Drops the connection; the next question makes a new one.
     fn hang_up(&mut self);
@@ -160,7 +164,7 @@ impl<B: Backend> Actor<B> {
     /// Exactly one answer a question, in time, whatever the backend does.
     async fn ask(&mut self, queries: &[B::Query], patience: Duration, name: &str) -> Vec<Result<B::Answer, ReadError>> {
         // A defect in one source must not end the endpoint for good; `hang_up` brings the backend to a known state.
-        let asking = AssertUnwindSafe(self.backend.ask(queries)).catch_unwind();
+        let asking = AssertUnwindSafe(self.backend.ask(queries, patience)).catch_unwind();
         let failure = match timeout(patience, asking).await {
             Ok(Ok(Ok(answers))) if answers.len() == queries.len() => return answers,
             Ok(Ok(Err(error))) => error,

@@ -31,7 +31,8 @@ impl Backend for Scripted {
     type Query = u32;
     type Answer = u32;
 
-    async fn ask(&mut self, queries: &[u32]) -> Result<Vec<Result<u32, ReadError>>, ReadError> {
+    async fn ask(&mut self, queries: &[u32], patience: Duration) -> Result<Vec<Result<u32, ReadError>>, ReadError> {
+        assert_eq!(patience, DEADLINE, "the longest of the askers'");
         lock(&self.0.batches).push(queries.to_vec());
         let mood = *lock(&self.0.mood);
         match mood {

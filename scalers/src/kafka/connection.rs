@@ -2,17 +2,22 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Message, Request};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tidegate_calculator::source::{ReadError, ReadErrorKind, Secret};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
@@ -25,9 +30,19 @@ use multiplex::Channel;
 mod login;
 mod multiplex;
 
-/// How long it may take until a broker takes requests: the name, the socket, TLS and SASL. Shorter than what a read may
-/// take as a whole, so that a dead broker leaves time for those that live.
-const CONNECT: Duration = Duration::from_secs(2);
+/// How long it may take until a broker takes requests: the name, the socket, TLS and SASL. A login is up to seven round
+/// trips; reads do not wait that long for a dead broker, they bound it themselves.
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long one address of a broker is tried alone, before the next one is tried beside it.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// After how much silence the system asks the peer whether the connection still stands. Polls may be minutes apart, and
+/// what stands on the way forgets a silent connection, some after a minute, without a word to either end.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// How long an answer to that is waited for, and how many are missed until the connection is lost.
+const PROBES: (Duration, u32) = (Duration::from_secs(10), 3);
 
 /// A cluster and how to speak to it. Triggers with equal clusters share their connections.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -148,9 +163,7 @@ impl Connector {
 
     /// The byte stream, connected and encrypted where TLS is asked for.
     async fn stream(&self, peer: &Peer) -> Result<Box<dyn Stream>, ReadError> {
-        let socket = TcpStream::connect((peer.host.as_str(), peer.port)).await;
-        let socket = socket.map_err(|error| errors::io(peer, &error))?;
-        socket.set_nodelay(true).map_err(|error| errors::io(peer, &error))?;
+        let socket = socket(peer).await.map_err(|error| errors::io(peer, &error))?;
         let Some(options) = &self.cluster.tls else {
             return Ok(Box::new(socket));
         };
@@ -196,6 +209,36 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Connection to {}", self.peer)
+    }
+}
+
+/// The socket of the broker's first address that takes it.
+async fn socket(peer: &Peer) -> io::Result<TcpStream> {
+    let socket = race(lookup_host((peer.host.as_str(), peer.port)).await?).await?;
+    socket.set_nodelay(true)?;
+    let (interval, retries) = PROBES;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(interval).with_retries(retries);
+    SockRef::from(&socket).set_tcp_keepalive(&keepalive)?;
+    Ok(socket)
+}
+
+/// Tries the addresses in their order. One that is silent does not hold up the others, and stays in the race.
+async fn race(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut addresses = addresses.peekable();
+    let mut tries = FuturesUnordered::new();
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    loop {
+        tries.extend(addresses.next().map(TcpStream::connect));
+        let outcome = match addresses.peek() {
+            Some(_) => timeout(HEAD_START, tries.next()).await.ok(),
+            None => Some(tries.next().await),
+        };
+        match outcome {
+            Some(Some(Ok(socket))) => return Ok(socket),
+            Some(Some(Err(error))) => failure = error,
+            Some(None) => return Err(failure),
+            None => {}
+        }
     }
 }
 

@@ -310,6 +310,44 @@ async fn a_broker_that_falls_silent_is_left_when_the_connection_is_dropped() {
 }
 
 #[tokio::test]
+async fn the_system_asks_whether_a_silent_connection_still_stands() {
+    let fake = Fake::start(|mut guest| async move { guest.stay().await }).await;
+    let peer = Peer::new("127.0.0.1", fake.port, false, None);
+    let socket = socket(&peer).await.unwrap();
+    let seen = SockRef::from(&socket);
+    assert!(seen.keepalive().unwrap());
+    // Balancers and firewalls forget after a minute at the earliest.
+    assert!(seen.tcp_keepalive_time().unwrap() <= Duration::from_secs(30));
+    assert!(seen.tcp_keepalive_interval().unwrap() * seen.tcp_keepalive_retries().unwrap() <= Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn an_address_that_is_silent_or_refuses_does_not_hide_the_next() {
+    // A full queue of connections: what comes then is not answered, as if the packets were lost.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let silent = silent.listen(0).unwrap();
+    let unheard = silent.local_addr().unwrap();
+    let mut filling = Vec::new();
+    while let Ok(socket) = timeout(Duration::from_millis(100), TcpStream::connect(unheard)).await {
+        filling.push(socket.unwrap());
+        assert!(filling.len() < 100, "the queue is never full");
+    }
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let fake = Fake::start(|mut guest| async move { guest.stay().await }).await;
+    let living: SocketAddr = ([127, 0, 0, 1], fake.port).into();
+    let reached = async |addresses: &[SocketAddr]| {
+        let socket = timeout(CONNECT, race(addresses.iter().copied())).await.expect("in time");
+        socket.and_then(|socket| socket.peer_addr()).map_err(|error| error.kind())
+    };
+    assert_eq!(reached(&[unheard, living]).await, Ok(living));
+    assert_eq!(reached(&[closed, unheard, unheard, living]).await, Ok(living));
+    assert_eq!(reached(&[living, unheard]).await, Ok(living));
+    assert_eq!(reached(&[closed]).await, Err(io::ErrorKind::ConnectionRefused));
+    assert_eq!(reached(&[]).await, Err(io::ErrorKind::NotFound));
+}
+
+#[tokio::test]
 async fn a_broker_that_never_greets_is_given_up() {
     let fake = Fake::start(|mut guest| async move { guest.stay().await }).await;
     let message = "did not take the connection in time".to_owned();

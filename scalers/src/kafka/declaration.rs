@@ -260,7 +260,6 @@ pub(super) fn complete(
         exclude_persistent: values.truth(&EXCLUDE_PERSISTENT_LAG)?,
         limit_to_lagging: values.truth(&LIMIT_TO_PARTITIONS_WITH_LAG)?,
         even: values.truth(&ENSURE_EVEN_DISTRIBUTION)?,
-        partitions,
     };
     Some(Settings {
         cluster: Cluster {
@@ -274,6 +273,7 @@ pub(super) fn complete(
             scope: topics.map_or(Scope::GroupTopics, Scope::Topics),
             committed_only: values.text(&ISOLATION_LEVEL) == Some("read_committed"),
             log_start: from_earliest && !uncommitted_is_zero,
+            partitions: partitions.map(Arc::from),
         },
         rules,
         activation: values.integer(&ACTIVATION_LAG_THRESHOLD)?,

@@ -69,14 +69,13 @@ fn the_defaults_are_kedas() {
         exclude_persistent: false,
         limit_to_lagging: false,
         even: false,
-        partitions: None,
     };
     assert_eq!(settings.rules, expected);
     assert_eq!((settings.activation, settings.push), (0, false));
     assert_eq!((settings.metric.name.as_str(), settings.metric.target), ("s0-kafka-orders", Milli::units(10)));
-    let Query { group, scope, committed_only, log_start } = settings.query;
+    let Query { group, scope, committed_only, log_start, partitions } = settings.query;
     assert_eq!((&*group, scope), ("billing", Scope::Topics(vec!["orders".into()])));
-    assert!(!committed_only && !log_start);
+    assert!(!committed_only && !log_start && partitions.is_none());
     assert_eq!(warnings(&[], &[]), Vec::<String>::new());
 }
 
@@ -98,7 +97,7 @@ fn every_parameter_has_its_effect() {
     let rules = &settings.rules;
     assert_eq!((rules.threshold, settings.activation, settings.push), (7, 3, true));
     assert!(rules.from_earliest && rules.allow_idle && rules.exclude_persistent && rules.even);
-    assert_eq!(format!("{:?}", rules.partitions), "Some([1..=1, 2..=2, 5..=9, 12..=11])");
+    assert_eq!(format!("{:?}", settings.query.partitions), "Some([1..=1, 2..=2, 5..=9, 12..=11])");
     assert!(settings.query.committed_only && settings.query.log_start);
     let settings = kafka(&[
         ("offsetResetPolicy", "earliest"),
@@ -112,7 +111,7 @@ fn every_parameter_has_its_effect() {
 #[test]
 fn without_a_topic_the_groups_own_topics_are_read() {
     let settings = kafka(&[("topic", " "), ("partitionLimitation", "1")]);
-    assert_eq!((settings.query.scope, settings.rules.partitions), (Scope::GroupTopics, None));
+    assert_eq!((settings.query.scope, settings.query.partitions), (Scope::GroupTopics, None));
     assert_eq!(settings.metric.name, "s0-kafka-billing-topics");
     let ignored = ["metadata.partitionLimitation: \"1\" has no effect without topic"];
     assert_eq!(warnings(&[("topic", ""), ("partitionLimitation", "1")], &[]), ignored);
@@ -263,8 +262,29 @@ fn oauthbearer_takes_tokens_by_client_credentials() {
             "authenticationRef.oauthExtensions: is not a list of name=value, with names of letters other than auth";
         assert_eq!(with("oauthExtensions", extensions), [expected], "{extensions}");
     }
+    let secure = ("tls", "enable");
+    assert_eq!(warnings(&[secure], &complete), Vec::<String>::new());
     let idle = ["authenticationRef.scopes: has no effect without sasl: oauthbearer"];
     assert_eq!(warnings(&[], &[("scopes", "a")]), idle);
+}
+
+#[test]
+fn what_is_sent_in_the_clear_is_warned_of() {
+    let user: Pairs<'_> = &[("username", "u"), ("password", "p")];
+    let password = ["metadata.sasl: \"plaintext\" sends the password in the clear; set tls: enable"];
+    assert_eq!(warnings(&[("sasl", "plaintext")], user), password);
+    assert_eq!(texts(&checked("apache-kafka", &[("sasl", "plaintext")], user).warnings), password);
+    assert_eq!(warnings(&[("sasl", "plaintext"), ("tls", "enable")], user), [""; 0]);
+    assert_eq!(warnings(&[("sasl", "scram_sha512")], user), [""; 0], "the password is not sent");
+    let oauth = |uri, tls: Pairs<'_>| {
+        let auth = [("username", "u"), ("password", "p"), ("oauthTokenEndpointUri", uri)];
+        warnings(&[&[("sasl", "oauthbearer")], tls].concat(), &auth)
+    };
+    let token = "metadata.sasl: \"oauthbearer\" sends the token in the clear; set tls: enable";
+    assert_eq!(oauth("https://sso.example/token", &[]), [token]);
+    let secret = "authenticationRef.oauthTokenEndpointUri: sends the client's secret in the clear; use https://";
+    assert_eq!(oauth("http://sso.example/token", &[("tls", "enable")]), [secret]);
+    assert_eq!(oauth("http://127.0.0.1:8080/token", &[("tls", "enable")]), [""; 0], "it does not leave the machine");
 }
 
 #[test]
@@ -349,7 +369,7 @@ fn apache_kafka_reads_several_topics() {
     let none = read("apache-kafka", &[("topic", "")], &[]);
     assert_eq!((none.query.scope, none.metric.name.as_str()), (Scope::GroupTopics, "s0-kafka-billing-topics"));
     let limited = read("apache-kafka", &[("partitionLimitation", "0-2")], &[]);
-    assert_eq!(limited.rules.partitions, Some(vec![0..=2]));
+    assert_eq!(limited.query.partitions, Some(vec![0..=2].into()));
     for bad in [",", "a b", "orders,/"] {
         let expected =
             format!("metadata.topic: {bad:?} is not a list of topics (letters, digits, '.', '_' and '-', at most 249)");

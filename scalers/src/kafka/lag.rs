@@ -4,7 +4,6 @@
 //! that does not move, and capped, because more consumers than partitions would be idle.
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use tidegate_calculator::source::{ReadError, ReadErrorKind};
@@ -32,8 +31,6 @@ pub(super) struct Rules {
     pub(super) limit_to_lagging: bool,
     /// `ensureEvenDistributionOfPartitions`.
     pub(super) even: bool,
-    /// `partitionLimitation`; none for all partitions.
-    pub(super) partitions: Option<Vec<RangeInclusive<i32>>>,
 }
 
 /// How much a group lags.
@@ -62,10 +59,7 @@ struct Tally {
 pub(super) fn lag(topics: &[TopicOffsets], rules: &Rules, before: &Commits) -> Result<Lag, ReadError> {
     let mut tally = Tally::default();
     for topic in topics {
-        if topic.partitions.is_empty() {
-            return Err(flaw(format!("topic {:?} has no partitions", topic.name)));
-        }
-        for offsets in topic.partitions.iter().filter(|offsets| rules.includes(offsets.partition)) {
+        for offsets in &topic.partitions {
             let waiting = waiting(&topic.name, offsets, rules)?;
             let persists = rules.exclude_persistent
                 && offsets.committed.is_some()
@@ -79,8 +73,7 @@ pub(super) fn lag(topics: &[TopicOffsets], rules: &Rules, before: &Commits) -> R
     }
     if tally.partitions == 0 && !topics.is_empty() {
         let names = topics.iter().map(|topic| &*topic.name).collect::<Vec<_>>().join(", ");
-        let what = format!("partitionLimitation names no partition of {names}");
-        return Err(ReadError::query(ReadErrorKind::Config, what));
+        return Err(flaw(format!("nothing is known of any partition of {names}")));
     }
     Ok(Lag { value: rules.report(tally), activity: tally.all })
 }
@@ -110,15 +103,12 @@ fn waiting(topic: &str, offsets: &PartitionOffsets, rules: &Rules) -> Result<i64
         // The first consumer begins at the end and commits there: one replica is enough to find out.
         None => return Ok(1),
     };
-    // A commit beyond the end is one of a log that was truncated or made anew.
+    // A commit beyond the last stable offset is of a group that reads open transactions too. (One beyond the log itself is
+    // no commit: the round has seen to that.)
     Ok((latest - begin).max(0))
 }
 
 impl Rules {
-    fn includes(&self, partition: i32) -> bool {
-        self.partitions.as_ref().is_none_or(|ranges| ranges.iter().any(|range| range.contains(&partition)))
-    }
-
     /// What is reported of the lag that moves (keda-semantics §5.1, step 5).
     fn report(&self, tally: Tally) -> i64 {
         if self.allow_idle && !self.limit_to_lagging && !self.even {

@@ -1,9 +1,11 @@
 //! What both types say about who we are: SASL, its parameters, and what of KEDA's is refused by name.
 
+use reqwest::Url;
 use tidegate_calculator::source::Problem;
 
 use super::connection::{Login, OAuth, Sasl};
-use super::declaration::is_missing;
+use super::declaration::{TLS, is_missing};
+use super::token;
 use crate::parameters::Source::{self, Authentication, Environment, Metadata};
 use crate::parameters::{Deprecation, Kind, Parameter, Values};
 
@@ -98,6 +100,7 @@ pub(super) fn check(values: &Values, sasl: &Parameter) -> (Vec<Problem>, Vec<Pro
         let of_oauth = [&OAUTH_TOKEN_ENDPOINT_URI, &SCOPES, &OAUTH_EXTENSIONS];
         warnings.extend(idle(values, &of_oauth, "has no effect without sasl: oauthbearer"));
     }
+    warnings.extend(in_the_clear(values, sasl, method));
     if method == "none" {
         warnings.extend(idle(values, &[&USERNAME, &PASSWORD], "has no effect without sasl"));
     }
@@ -140,6 +143,27 @@ fn refused(values: &Values, sasl: &Parameter) -> Vec<Problem> {
         Some(values.problem(parameter, allowed))
     };
     [sasl, &SASL_TOKEN_PROVIDER].into_iter().filter_map(refusal).collect()
+}
+
+/// What anybody on the way could read. With SCRAM neither password nor token is sent.
+fn in_the_clear(values: &Values, sasl: &Parameter, method: &str) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let open = !values.unseen(&TLS) && values.text(&TLS) != Some("enable");
+    let sent = match method {
+        "plaintext" => Some("the password"),
+        "oauthbearer" => Some("the token"),
+        _ => None,
+    };
+    if let Some(sent) = sent.filter(|_| open) {
+        found.push(values.problem(sasl, format!("sends {sent} in the clear; set tls: enable")));
+    }
+    let endpoint = values.text(&OAUTH_TOKEN_ENDPOINT_URI).filter(|_| method == "oauthbearer");
+    let endpoint = endpoint.and_then(|text| Url::parse(text).ok());
+    if endpoint.is_some_and(|url| url.scheme() == "http" && !token::is_local(&url)) {
+        let what = "sends the client's secret in the clear; use https://";
+        found.push(values.problem(&OAUTH_TOKEN_ENDPOINT_URI, what));
+    }
+    found
 }
 
 fn oauth_flaws(values: &Values) -> Vec<Problem> {

@@ -19,8 +19,18 @@ use super::faults::Fault;
 /// How long what is known of a topic holds without being asked for again: new partitions are seen after this long.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// How long a topic or group that nobody asks for is remembered: longer than usual polling intervals.
+/// From what age on a topic is asked for along with others. They then grow old together, and most rounds ask for none.
+const RIPE: Duration = Duration::from_secs(5);
+
+/// How long after it was last read a topic is asked for along with others: longer than usual polling intervals.
+const WATCHED: Duration = Duration::from_mins(1);
+
+/// How long a topic or group that nobody asks for is remembered, and who could not be reached: longer than usual polling
+/// intervals.
 const MEMORY: Duration = Duration::from_mins(10);
+
+/// How long the topics of a group without reads are remembered: longer than an outage over a weekend.
+const OWN_MEMORY: Duration = Duration::from_hours(96);
 
 /// Where a broker listens.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -40,10 +50,16 @@ pub(super) struct ClusterMap {
     brokers: BTreeMap<i32, Address>,
     topics: HashMap<Arc<str>, Topic>,
     coordinators: HashMap<Arc<str>, Seat>,
+    /// The topics that a group had commits of, and when it was asked for all of them.
+    own: HashMap<Arc<str>, (Vec<Arc<str>>, Instant)>,
     /// What could not be read the last time, and when: it gets one try a round, so that it delays nobody.
     troubled: HashMap<Subject, Instant>,
     /// Who answered last; asked first for what any broker knows.
     favourite: Option<Address>,
+    /// Who spoke of topics last. The next one is asked next: a broker that is cut off from the others is wrong for ever.
+    told: Option<Address>,
+    /// Who could not be reached, and when. Not every broker has to be.
+    shunned: HashMap<Address, Instant>,
 }
 
 /// What a question is about.
@@ -64,6 +80,8 @@ struct Topic {
     id: u128,
     /// By partition: they are numbered from 0 without gaps.
     leaders: Vec<Leader>,
+    /// Who said so.
+    told: Address,
     /// When it was asked for; none if it is known to be wrong.
     learned: Option<Instant>,
     used: Instant,
@@ -97,8 +115,11 @@ impl ClusterMap {
             brokers: BTreeMap::new(),
             topics: HashMap::new(),
             coordinators: HashMap::new(),
+            own: HashMap::new(),
             troubled: HashMap::new(),
             favourite: None,
+            told: None,
+            shunned: HashMap::new(),
         }
     }
 
@@ -106,6 +127,40 @@ impl ClusterMap {
     /// began.
     pub(super) fn guides(&self) -> impl Iterator<Item = &Address> {
         self.favourite.iter().chain(self.brokers.values()).chain(&self.bootstrap)
+    }
+
+    /// Whom to ask for topics: the broker after the one that spoke of topics last, if one can be asked.
+    pub(super) fn next_guide(&self, fit: impl Fn(&Address) -> bool) -> Option<&Address> {
+        let last = self.brokers.values().position(|address| Some(address) == self.told.as_ref());
+        let mut in_turn = self.brokers.values().cycle().skip(last.map_or(0, |last| last + 1)).take(self.brokers.len());
+        in_turn.find(|address| !self.shunned.contains_key(*address) && fit(address))
+    }
+
+    /// Notes that a broker could not be asked.
+    pub(super) fn shun(&mut self, address: &Address, now: Instant) {
+        self.shunned.insert(address.clone(), now);
+    }
+
+    /// The leader of a partition, if nobody but itself says that it is the leader and somebody else can be asked.
+    pub(super) fn self_appointed(
+        &self,
+        topic: &str,
+        partition: i32,
+        fit: impl Fn(&Address) -> bool,
+    ) -> Option<&Address> {
+        let leader = self.address(self.leader(topic, partition)?.broker)?;
+        let told = &self.topics.get(topic)?.told;
+        (leader == told && self.next_guide(|address| address != leader && fit(address)).is_some()).then_some(leader)
+    }
+
+    /// The topics that are read too and were not asked for lately, by name; `asked` is in this order as well.
+    pub(super) fn companions(&self, asked: &[Arc<str>], now: Instant) -> Vec<Arc<str>> {
+        let age = |then: Instant| now.saturating_duration_since(then);
+        let ripe = |topic: &Topic| age(topic.used) < WATCHED && topic.learned.is_none_or(|at| age(at) >= RIPE);
+        let ripe = self.topics.iter().filter(|(name, topic)| ripe(topic) && asked.binary_search(name).is_err());
+        let mut names: Vec<Arc<str>> = ripe.map(|(name, _)| Arc::clone(name)).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Whether a connection to this address is one to a broker of the cluster, as far as is known.
@@ -126,6 +181,9 @@ impl ClusterMap {
     /// Notes who answered.
     pub(super) fn heard(&mut self, from: &Address) {
         self.favourite = Some(from.clone());
+        if !self.shunned.is_empty() {
+            self.shunned.remove(from);
+        }
     }
 
     /// The number of partitions of a topic, if what is known of it is recent and not in doubt.
@@ -170,6 +228,17 @@ impl ClusterMap {
         self.coordinators.remove(group);
     }
 
+    /// The topics that a group had commits of when it was last asked for all of them.
+    pub(super) fn own(&self, group: &str) -> &[Arc<str>] {
+        self.own.get(group).map_or(&[], |(topics, _)| topics)
+    }
+
+    /// Notes the topics that a group has commits of.
+    pub(super) fn note_own(&mut self, group: &Arc<str>, mut topics: Vec<Arc<str>>, now: Instant) {
+        topics.sort_unstable();
+        self.own.insert(Arc::clone(group), (topics, now));
+    }
+
     /// Takes in what a broker says of the cluster and of the topics that it was `asked` for: what is wrong with each, if
     /// anything. An error says that the answer is not to be used at all.
     pub(super) fn learn(
@@ -185,9 +254,10 @@ impl ClusterMap {
             return Err(ReadError::endpoint(ReadErrorKind::Unavailable, format!("{} names no broker", self.name)));
         }
         self.brokers = brokers;
+        self.told = Some(from.clone());
         let said: HashMap<&str, &MetadataResponseTopic> =
             response.topics.iter().filter_map(|topic| Some((&***topic.name.as_ref()?, topic))).collect();
-        let learned = asked.iter().map(|name| self.learn_topic(name, said.get(&**name).copied(), now).err());
+        let learned = asked.iter().map(|name| self.learn_topic(from, name, said.get(&**name).copied(), now).err());
         Ok(learned.collect())
     }
 
@@ -211,6 +281,7 @@ impl ClusterMap {
 
     fn learn_topic(
         &mut self,
+        from: &Address,
         name: &Arc<str>,
         said: Option<&MetadataResponseTopic>,
         now: Instant,
@@ -233,7 +304,9 @@ impl ClusterMap {
                 *new = *old;
             }
         }
-        self.topics.insert(Arc::clone(name), Topic { id, leaders, learned: Some(now), used: now });
+        // To be asked for along with others is no use.
+        let used = self.topics.get(name).map_or(now, |known| known.used);
+        self.topics.insert(Arc::clone(name), Topic { id, leaders, told: from.clone(), learned: Some(now), used });
         Ok(())
     }
 
@@ -282,7 +355,9 @@ impl ClusterMap {
         let kept = |used: &Instant| now.saturating_duration_since(*used) < MEMORY;
         self.topics.retain(|_, topic| kept(&topic.used));
         self.coordinators.retain(|_, seat| kept(&seat.used));
+        self.own.retain(|_, (_, used)| now.saturating_duration_since(*used) < OWN_MEMORY);
         self.troubled.retain(|_, at| kept(at));
+        self.shunned.retain(|_, at| kept(at));
     }
 
     /// How many topics, groups and troubles are remembered.

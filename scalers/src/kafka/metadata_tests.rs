@@ -93,6 +93,30 @@ fn what_is_known_is_fresh_for_ten_seconds() {
 }
 
 #[test]
+fn topics_that_are_read_are_asked_for_along_with_others() {
+    let (mut map, then) = (map(), Instant::now());
+    let after = |seconds| then + Duration::from_secs(seconds);
+    let names = ["a", "b", "c"].map(Arc::from);
+    let all = || names.iter().map(|name: &Arc<str>| topic(name, 7, &[(0, 1, 5)])).collect();
+    map.learn(&at(9001), &saying(all()), &names, then).unwrap();
+    assert!(map.companions(&[], after(4)).is_empty(), "what was just asked for");
+    assert_eq!(map.companions(&names[..1], after(5)), names[1..]);
+    map.doubt_topic("c");
+    assert_eq!(map.companions(&[], after(4)), names[2..]);
+    // Asked for along with others until nobody has read it for a minute; that it was asked for is no use.
+    map.fresh_partitions("b", after(50));
+    map.learn(&at(9001), &saying(all()), &names, after(52)).unwrap();
+    assert_eq!(map.companions(&[], after(59)), names);
+    assert_eq!(map.companions(&[], after(60)), names[1..2]);
+    map.forget(after(600));
+    assert_eq!(map.remembered()[0], 1);
+    // One that is gone in the meantime is forgotten, and whoever reads it next asks for it.
+    map.fresh_partitions("b", after(600));
+    map.learn(&at(9001), &saying(vec![topic("b", 7, &[]).with_error_code(3)]), &names[1..2], after(600)).unwrap();
+    assert!(map.companions(&[], after(610)).is_empty());
+}
+
+#[test]
 fn brokers_that_cannot_be_reached_are_no_brokers() {
     let mut map = map();
     let nonsense =

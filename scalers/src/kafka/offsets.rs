@@ -20,11 +20,12 @@ use super::requests::Link;
 use super::round::Round;
 use crate::endpoint::Backend;
 
-/// How long a round may take. Whoever asks waits 3 s: then the round would be dropped with all its answers.
-const ROUND: Duration = Duration::from_millis(2200);
+/// How long a round may take, as a part of its askers' patience: once that is over it is dropped with all its answers.
+const ROUND: (u32, u32) = (3, 4);
 
-/// How long one broker may take for what it is asked in one wave, connecting included.
-const VISIT: Duration = Duration::from_secs(1);
+/// How long one broker may take for what it is asked in one wave, connecting included, as a part of the same: the others
+/// are to have their time too.
+const VISIT: (u32, u32) = (1, 3);
 
 /// How many waves a round may have. Tries run out long before; this is for a cluster that contradicts itself for ever.
 const WAVES: usize = 24;
@@ -40,7 +41,12 @@ pub(super) struct Query {
     pub(super) committed_only: bool,
     /// Whether the log start is wanted for partitions without a commit too.
     pub(super) log_start: bool,
+    /// `partitionLimitation`: the partitions that are asked for; none for all. Nothing of the others can fail the query.
+    pub(super) partitions: Limits,
 }
+
+/// Some of the partitions of every topic; none for all.
+pub(super) type Limits = Option<Arc<[RangeInclusive<i32>]>>;
 
 /// Which topics a query is about.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -51,7 +57,8 @@ pub(super) enum Scope {
     GroupTopics,
 }
 
-/// What the cluster says: topics in the order of [`Scope::Topics`], or by name; partitions ascending.
+/// What the cluster says: topics in the order of [`Scope::Topics`], or by name; partitions ascending, without those that
+/// the query does not ask for.
 pub(super) type Answer = Arc<Vec<TopicOffsets>>;
 
 /// The offsets of one topic.
@@ -65,12 +72,13 @@ pub(super) struct TopicOffsets {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PartitionOffsets {
     pub(super) partition: i32,
-    /// The group's commit, if it has one.
+    /// The group's commit, if it has one. One beyond the end of the log is none: the log was truncated, or the topic made
+    /// anew, and no record ever comes after it. The end was then read again, after the commit.
     pub(super) committed: Option<i64>,
     /// The first offset that still exists. Read only where it can matter: with a commit below the log end, or without a
     /// commit and with [`Query::log_start`].
     pub(super) log_start: Option<i64>,
-    /// The offset of the next record; with [`Query::committed_only`] the last stable offset.
+    /// The offset of the next record; with [`Query::committed_only`] the last stable offset, which a commit may be beyond.
     pub(super) latest: i64,
 }
 
@@ -101,9 +109,13 @@ impl<D: Dial> Backend for Offsets<D> {
     type Query = Query;
     type Answer = Answer;
 
-    async fn ask(&mut self, queries: &[Query]) -> Result<Vec<Result<Answer, ReadError>>, ReadError> {
+    async fn ask(
+        &mut self,
+        queries: &[Query],
+        patience: Duration,
+    ) -> Result<Vec<Result<Answer, ReadError>>, ReadError> {
         let begun = Instant::now();
-        let end = begun + ROUND;
+        let (end, visit) = (begun + part(ROUND, patience), part(VISIT, patience));
         let mut round = Round::new(&mut self.map, queries, begun.into_std());
         for _ in 0..WAVES {
             let errands = round.plan();
@@ -112,7 +124,7 @@ impl<D: Dial> Backend for Offsets<D> {
                 break;
             }
             sleep_until(asked).await;
-            let wave = self.brokers.visit(errands, end.min(asked + VISIT)).await;
+            let wave = self.brokers.visit(errands, end.min(asked + visit)).await;
             round.absorb(wave);
         }
         let answers = round.finish();
@@ -127,6 +139,10 @@ impl<D: Dial> Backend for Offsets<D> {
     fn hang_up(&mut self) {
         self.brokers.hang_up();
     }
+}
+
+fn part((of, all): (u32, u32), patience: Duration) -> Duration {
+    patience * of / all
 }
 
 impl Dial for Connector {

@@ -3,10 +3,22 @@ use tidegate_calculator::source::{ErrorScope, ReadErrorKind};
 use super::*;
 use crate::kafka::stand_in::{Health, Log, Release, StandIn};
 
+#[path = "offsets_hung.rs"]
+mod hung;
 #[path = "offsets_properties.rs"]
 mod properties;
 #[path = "offsets_spoiled.rs"]
 mod spoiled;
+
+/// What `--read-timeout` is by default.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl<D: Dial> Offsets<D> {
+    /// Asks with the usual patience.
+    pub(super) async fn ask(&mut self, queries: &[Query]) -> Result<Vec<Result<Answer, ReadError>>, ReadError> {
+        Backend::ask(self, queries, PATIENCE).await
+    }
+}
 
 fn backend(cluster: &StandIn) -> Offsets<StandIn> {
     let bootstrap = vec![Address { host: "kafka".into(), port: 9001 }, Address { host: "kafka".into(), port: 9002 }];
@@ -15,7 +27,8 @@ fn backend(cluster: &StandIn) -> Offsets<StandIn> {
 
 pub(super) fn query(group: &str, topics: &[&str]) -> Query {
     let topics = topics.iter().map(|name| (*name).into()).collect();
-    Query { group: group.into(), scope: Scope::Topics(topics), committed_only: false, log_start: false }
+    let scope = Scope::Topics(topics);
+    Query { group: group.into(), scope, committed_only: false, log_start: false, partitions: None }
 }
 
 pub(super) fn own(group: &str) -> Query {
@@ -182,82 +195,63 @@ async fn a_partition_without_a_leader_is_an_error_of_those_who_need_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_hangs_costs_one_round_a_second_and_only_its_queries() {
+async fn most_rounds_ask_for_no_metadata_and_once_for_commits() {
     let cluster = three();
     let mut offsets = backend(&cluster);
-    cluster.group("mail", 2, &[("mails", 0, 1)]);
-    let queries = [query("shop", &["orders"]), query("mail", &["mails"]), own("bill")];
-    offsets.ask(&queries).await.unwrap();
-    cluster.health(3, Health::Hung);
-    for (wait_before, within) in [(0, 1_100), (15, 20), (15, 20), (15, 20)] {
-        wait(wait_before).await;
-        let began = Instant::now();
-        let answers = offsets.ask(&queries).await.unwrap();
-        assert!(began.elapsed() < Duration::from_millis(within), "{:?}", began.elapsed());
-        let (scope, kind, message) = failure(&answers[0]);
-        assert_eq!((scope, kind), (ErrorScope::Query, ReadErrorKind::Timeout));
-        assert!(message.contains("kafka:9003 did not answer in time"), "{message}");
-        assert_eq!(numbers(&answers[1])[0].1[0], (Some(1), Some(10), 100));
-        assert!(failure(&answers[2]).2.contains("partition 2 of topic \"orders\""), "{:?}", answers[2]);
-    }
-    cluster.health(3, Health::Up);
-    wait(15).await;
-    let answers = offsets.ask(&queries).await.unwrap();
-    assert_eq!(numbers(&answers[0]), orders_of_shop(), "it is seen to be back in the first round after");
-    assert!(answers.iter().all(Result::is_ok));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_broker_that_logs_us_in_and_then_says_nothing_is_left_alone_for_longer_and_longer() {
-    let cluster = three();
-    let mut offsets = backend(&cluster);
-    let queries = [query("shop", &["orders"]), query("bill", &["mails"])];
-    offsets.ask(&queries).await.unwrap();
-    cluster.health(3, Health::Mute);
-    let mut slow = 0;
-    for _ in 0..60 {
-        let began = Instant::now();
-        assert!(offsets.ask(&queries).await.unwrap()[1].is_ok());
-        slow += u32::from(began.elapsed() > Duration::from_millis(500));
-        wait(1).await;
-    }
-    assert!((2..=6).contains(&slow), "{slow} slow rounds in a minute");
-    cluster.health(3, Health::Up);
-    wait(31).await;
-    for _ in 0..2 {
-        offsets.ask(&queries).await.unwrap();
-        wait(1).await;
-    }
-    assert_eq!(numbers(&offsets.ask(&queries).await.unwrap()[0]), orders_of_shop());
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_last_of_many_hung_brokers_is_asked_in_the_end() {
-    let cluster = StandIn::new(6);
-    cluster.topic("news", &[6]);
-    cluster.group("late", 6, &[("news", 0, 3)]);
-    (1..=5).for_each(|broker| cluster.health(broker, Health::Hung));
-    let bootstrap = (9001..=9006).map(|port| Address { host: "kafka".into(), port }).collect();
-    let mut offsets = Offsets::dialing("Kafka at kafka:9001", bootstrap, cluster.clone());
-    for _ in 0..3 {
-        match offsets.ask(&[query("late", &["news"])]).await {
-            Ok(_) => {}
-            Err(_) => offsets.hang_up(),
+    cluster.topic("news", &[1]);
+    // Groups that are read at different times.
+    let queries = [query("shop", &["orders"]), query("shop", &["mails"]), query("shop", &["orders", "news"])];
+    let mut counts = Vec::new();
+    for (place, query) in (0..24).zip(queries.iter().cycle()) {
+        offsets.ask(std::slice::from_ref(query)).await.unwrap();
+        let asked = cluster.asked();
+        let count = |what| asked.iter().filter(|asked| asked.1 == what).count();
+        if place >= 6 {
+            assert_eq!(count("OffsetFetch"), 1);
+            counts.push(count("Metadata"));
         }
-        wait(1).await;
+        wait(4).await;
     }
-    assert_eq!(numbers(&offsets.ask(&[query("late", &["news"])]).await.unwrap()[0])[0].1[0].2, 100);
+    assert!(counts.iter().sum::<usize>() <= 6, "one in three rounds of 4 s: {counts:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hung_broker_is_not_needed_for_what_any_broker_knows() {
+async fn partitions_that_are_left_out_are_not_asked_for_and_fail_nobody() {
     let cluster = three();
-    cluster.topic("news", &[2]);
-    cluster.group("late", 2, &[("news", 0, 3)]);
-    cluster.health(1, Health::Hung);
     let mut offsets = backend(&cluster);
-    let answers = offsets.ask(&[query("late", &["news"])]).await.unwrap();
-    assert_eq!(numbers(&answers[0])[0].1[0], (Some(3), Some(10), 100), "the second bootstrap broker knows all");
+    let limited = |ranges: &[RangeInclusive<i32>], topics: &[&str]| Query {
+        partitions: Some(ranges.to_vec().into()),
+        ..query("shop", topics)
+    };
+    let ranges = &[0..=0, 2..=9];
+    assert!(offsets.ask(&[limited(ranges, &["orders"])]).await.unwrap()[0].is_ok());
+    assert!(cluster.asked().iter().all(|asked| asked.0 != 2 || asked.1 != "ListOffsets"), "2 leads what is left out");
+    {
+        let mut state = cluster.state();
+        let log = &mut state.topics.get_mut("orders").unwrap().partitions[1];
+        (log.leader, log.code) = (-1, 5);
+    }
+    wait(11).await;
+    let answers = offsets.ask(&[limited(ranges, &["orders"])]).await.unwrap();
+    let [first, _, third] = orders_of_shop().remove(0).1[..] else { panic!("three partitions") };
+    assert_eq!(numbers(&answers[0]), [("orders".to_owned(), vec![first, third])]);
+    let numbered: Vec<i32> = answers[0].as_ref().unwrap()[0].partitions.iter().map(|one| one.partition).collect();
+    assert_eq!(numbered, [0, 2]);
+
+    let queries = [
+        limited(&[1..=1], &["orders"]),
+        limited(&[0..=0], &["orders"]),
+        limited(&[1..=7], &["mails", "orders"]),
+        limited(&[2..=2], &["mails", "orders"]),
+        limited(&[7..=9], &["orders"]),
+    ];
+    let answers = offsets.ask(&queries).await.unwrap();
+    assert!(failure(&answers[0]).2.contains("partition 1 of topic \"orders\""), "{:?}", answers[0]);
+    assert_eq!(numbers(&answers[1]), [("orders".to_owned(), vec![first])]);
+    assert!(answers[2].is_err());
+    assert_eq!(numbers(&answers[3]), [("mails".to_owned(), vec![]), ("orders".to_owned(), vec![third])]);
+    let expected = "partitionLimitation names no partition of orders";
+    assert_eq!(failure(&answers[4]), (ErrorScope::Query, ReadErrorKind::Config, expected));
 }
 
 #[tokio::test(start_paused = true)]
@@ -331,7 +325,7 @@ async fn a_topic_that_is_deleted_is_an_error_and_one_made_again_is_read_anew() {
     let made = crate::kafka::stand_in::Topic { id: 77, code: 0, partitions: vec![log] };
     cluster.state().topics.insert("mails".to_owned(), made);
     let answers = offsets.ask(&queries).await.unwrap();
-    assert_eq!(numbers(&answers[0]), [("mails".to_owned(), vec![(Some(5), None, 2)])], "a commit beyond the log end");
+    assert_eq!(numbers(&answers[0]), [("mails".to_owned(), vec![(None, None, 2)])], "a commit beyond the log end");
     cluster.state().topics.insert("mails".to_owned(), gone);
     assert_eq!(numbers(&offsets.ask(&queries).await.unwrap()[0])[0].1[0], (Some(5), Some(10), 100));
 }
@@ -387,7 +381,7 @@ async fn nobody_there_is_an_error_of_the_endpoint() {
     let began = Instant::now();
     let error = offsets.ask(&queries).await.unwrap_err();
     assert_eq!((error.scope, error.kind), (ErrorScope::Endpoint, ReadErrorKind::Timeout));
-    assert!(began.elapsed() <= ROUND, "in time for its askers");
+    assert!(began.elapsed() <= part(ROUND, PATIENCE), "in time for its askers");
 }
 
 #[tokio::test(start_paused = true)]

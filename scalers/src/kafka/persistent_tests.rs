@@ -35,6 +35,7 @@ fn the_memory_belongs_to_the_trigger_of_an_object_and_not_to_what_was_built() {
         scope: Scope::Topics(topics.iter().map(|topic| (*topic).into()).collect()),
         committed_only: false,
         log_start: false,
+        partitions: None,
     };
     let servers = |host: &str| vec![(host.to_owned(), 9092)];
     let first = Memory::open(&endpoints, &spec("shop/web", 0), &servers("a"), &query("g", &["orders"]));

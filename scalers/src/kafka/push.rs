@@ -30,7 +30,7 @@ use super::connection::{Cluster, Connector};
 use super::faults::Fault;
 use super::metadata::Address;
 use crate::endpoint::{Publisher, Session};
-use fetch::{Verdict, verdict};
+use fetch::{Failure, Verdict, verdict};
 use lines::{Lines, Spot};
 use survey::{Finding, Place, Survey};
 
@@ -163,8 +163,8 @@ impl<D: Dial> Session for Listening<D> {
             tokio::select! {
                 Some((leader, outcome)) = self.lines.answer() => match outcome {
                     Ok(said) => self.hear(&leader, &said),
-                    Err(error) if error.kind == ReadErrorKind::Config => return Err(error),
-                    Err(_) => self.lose(&leader),
+                    Err(Failure::Unable(error)) => return Err(error),
+                    Err(Failure::Lost(_)) => self.lose(&leader),
                 },
                 Some(found) = self.looking.join_next() => self.found(found)?,
                 () = sleep_until(due) => {}
@@ -238,6 +238,7 @@ impl<D: Dial> Listening<D> {
                 Some(position) => place.position = Some(position),
                 None => missed |= place.position.is_some(),
             }
+            place.losses = before.get(index).map_or(0, |old| old.losses);
         }
         let complete = |place: &Place| place.leader.is_some() && place.position.is_some();
         topic.doubtful = !finding.absent && (topic.places.is_empty() || !topic.places.iter().all(complete));
@@ -249,8 +250,11 @@ impl<D: Dial> Listening<D> {
 
     /// Sees to it that what is in doubt is looked up.
     fn look_again(&mut self) {
-        if self.topics.values().any(|topic| topic.doubtful) {
-            let pause = if self.vain == 0 { Duration::ZERO } else { PAUSE * 2_u32.pow((self.vain - 1).min(6)) };
+        let losses = self.topics.values().filter(|topic| topic.doubtful).map(Topic::losses).min();
+        if let Some(losses) = losses {
+            // The first time somebody else may lead it; then the same one may say the same for ever.
+            let vain = self.vain.max(losses.saturating_sub(1));
+            let pause = if vain == 0 { Duration::ZERO } else { PAUSE * 2_u32.pow((vain - 1).min(6)) };
             let at = Instant::now() + pause.min(LONGEST);
             self.look = Some(self.look.map_or(at, |look| look.min(at)));
         }
@@ -301,6 +305,7 @@ impl Topic {
         let Some(place) = place.filter(|place| place.leader.as_ref() == Some(leader)) else { return Verdict::Quiet };
         let Some(position) = place.position else { return Verdict::Quiet };
         let verdict = verdict(said, position);
+        place.losses = if verdict == Verdict::Lost { place.losses.saturating_add(1) } else { 0 };
         match verdict {
             Verdict::Quiet => self.told = None,
             Verdict::News(end) => {
@@ -312,6 +317,12 @@ impl Topic {
             Verdict::Lost => (place.leader, self.doubtful) = (None, true),
         }
         verdict
+    }
+
+    /// How often in a row its leaders answered with an error: the least of what is in doubt.
+    fn losses(&self) -> u32 {
+        let doubtful = self.places.iter().filter(|place| place.leader.is_none() || place.position.is_none());
+        doubtful.map(|place| place.losses).min().unwrap_or(0)
     }
 
     /// Tells once why the topic is not listened to.

@@ -37,7 +37,7 @@ fn append(cluster: &StandIn, topic: &str, partition: usize) {
 }
 
 /// What is heard within so many milliseconds, one after the other, in short looks as the feed takes them.
-async fn heard(session: &mut Listening<StandIn>, millis: u64) -> Vec<String> {
+async fn heard<D: Dial>(session: &mut Listening<D>, millis: u64) -> Vec<String> {
     let until = Instant::now() + Duration::from_millis(millis);
     let mut all = Vec::new();
     while Instant::now() < until {
@@ -246,14 +246,48 @@ async fn brokers_that_cannot_push_are_told_apart() {
     assert!(error.message.contains("cannot push"), "{error}");
 }
 
+/// A cluster whose first broker lets nobody in any more, for a reason that the user must mend.
+#[derive(Clone)]
+struct Misconfigured(StandIn, Arc<std::sync::atomic::AtomicBool>);
+
+impl Dial for Misconfigured {
+    type Link = <StandIn as Dial>::Link;
+
+    async fn dial(&self, host: &str, port: u16) -> Result<Self::Link, ReadError> {
+        if port == 9001 && self.1.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(ReadError::endpoint(ReadErrorKind::Config, "the SASL mechanism is not enabled"));
+        }
+        self.0.dial(host, port).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_broker_that_is_misconfigured_does_not_switch_push_off_for_the_others() {
+    let (cluster, closed) = (two(), Arc::default());
+    let bootstrap = [9001, 9002].map(|port| Address { host: "kafka".into(), port });
+    let dial = Misconfigured(cluster.clone(), Arc::clone(&closed));
+    let mut session = Records::dialing("Kafka", bootstrap.to_vec(), dial).connect().await.unwrap();
+    session.arm(&names(&["orders", "mails"])).await.unwrap();
+    heard(&mut session, 1500).await;
+    closed.store(true, std::sync::atomic::Ordering::Relaxed);
+    cluster.health(1, Health::Down);
+    cluster.health(1, Health::Up);
+    assert_eq!(heard(&mut session, 9000).await, [""; 0]);
+    append(&cluster, "mails", 0);
+    assert_eq!(heard(&mut session, 300).await, ["mails"]);
+    append(&cluster, "orders", 0);
+    closed.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(heard(&mut session, 6000).await, ["orders"], "once it is mended");
+}
+
 #[tokio::test(start_paused = true)]
 async fn odd_answers_end_in_few_questions_and_throttling_is_respected() {
     type Spoil = fn(&mut FetchResponse);
     let spoils: [(Spoil, usize); 5] = [
         (|said| said.error_code = -1, 40),
         (|said| said.responses.clear(), 25),
-        (|said| said.responses[0].partitions[0].error_code = 999, 90),
-        (|said| said.responses[0].partitions[0].error_code = 6, 90),
+        (|said| said.responses[0].partitions[0].error_code = 999, 20),
+        (|said| said.responses[0].partitions[0].error_code = 6, 20),
         (|said| said.throttle_time_ms = 4000, 8),
     ];
     for (number, (spoil, most)) in spoils.into_iter().enumerate() {
@@ -267,6 +301,10 @@ async fn odd_answers_end_in_few_questions_and_throttling_is_respected() {
         // Records are there all the time, so that no question stays open.
         log(&cluster, "orders", 0, |log| log.latest += 1);
         heard(&mut session, 100).await;
+        cluster.asked();
+        heard(&mut session, 10_000).await;
+        let requests = cluster.asked().len();
+        assert!(requests <= most * 2, "case {number}: {requests}");
         cluster.asked();
         heard(&mut session, 10_000).await;
         let fetches = asked(&cluster, "Fetch");

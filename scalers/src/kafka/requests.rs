@@ -90,6 +90,8 @@ pub(super) enum End {
     Stable,
     /// The first offset that still exists.
     Start,
+    /// `Latest` once more, after a commit was seen that lies beyond it.
+    Again,
 }
 
 /// What a broker answers, in the form of the newest version that we understand.
@@ -206,7 +208,7 @@ fn one_group(group: &str, said: OffsetFetchResponse) -> OffsetFetchResponseGroup
 
 fn list_offsets(end: End, partitions: &[Partition], version: i16) -> ListOffsetsRequest {
     let timestamp = match end {
-        End::Latest | End::Stable => -1,
+        End::Latest | End::Stable | End::Again => -1,
         End::Start => -2,
     };
     let mut topics: Vec<ListOffsetsTopic> = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! A round answers a batch of queries in waves: [`Round::plan`] says what can be asked now, all of it side by side, and
 //! [`Round::absorb`] takes in what was answered. The first wave asks for metadata that is old and for coordinators that
-//! are unknown, usually for nothing; the next for commits and log ends; the last for the log starts that matter. Whatever
+//! are unknown, usually for nothing; the next for commits and log ends; the last for the log starts that matter, and for ends that a commit lies beyond. Whatever
 //! fails in a way that may pass is looked up again and asked again, [`TRIES`] times in all.
 //!
 //! An answer is made of numbers that brokers gave in this round. Where one is missing the query has an error.
@@ -19,7 +19,7 @@ use tidegate_calculator::source::{ReadError, ReadErrorKind};
 
 use super::faults::Fault;
 use super::metadata::{Address, ClusterMap, Subject};
-use super::offsets::{Query, Scope};
+use super::offsets::{Limits, Query, Scope};
 use super::requests::{Ask, End};
 
 /// How often one thing is asked for in a round before it is an error.
@@ -90,15 +90,17 @@ enum Stage {
 struct Topic {
     /// Whether what is known of it holds.
     metadata: Need<()>,
-    /// Which ends are needed of every partition.
-    latest: bool,
-    stable: bool,
+    /// Whether a second opinion was asked for on who leads its partitions.
+    doubted: bool,
+    /// Of which partitions these ends are needed: of all that any of the limits includes.
+    latest: Vec<Limits>,
+    stable: Vec<Limits>,
     /// By partition. Its number is that of the first sight in this round, so that all parts of an answer agree.
     partitions: Vec<Ends>,
 }
 
 /// The ends of a partition, by [`End`].
-type Ends = [Need<i64>; 3];
+type Ends = [Need<i64>; 4];
 
 /// A group in this round.
 #[derive(Debug)]
@@ -106,6 +108,8 @@ struct Group {
     /// The topics that are asked for; none for all that the group has commits of.
     topics: Option<BTreeSet<Arc<str>>>,
     commits: Need<Committed>,
+    /// What was answered of all topics, and those that it left out though they had commits before.
+    doubted: Option<(Committed, Vec<Arc<str>>)>,
 }
 
 /// What a group has committed.
@@ -150,7 +154,7 @@ impl<'a> Round<'a> {
 
     /// Takes a query in: its group, and its topics if it names them.
     fn want(&mut self, place: usize, query: &Query) {
-        let new = || Group { topics: Some(BTreeSet::new()), commits: Need::Open(0) };
+        let new = || Group { topics: Some(BTreeSet::new()), commits: Need::Open(0), doubted: None };
         let group = self.groups.entry(Arc::clone(&query.group)).or_insert_with(new);
         match (&query.scope, &mut group.topics) {
             (Scope::GroupTopics, topics) => *topics = None,
@@ -159,23 +163,28 @@ impl<'a> Round<'a> {
         }
         if let Scope::Topics(names) = &query.scope {
             for name in names {
-                self.want_topic(name, query.committed_only);
+                self.want_topic(name, query);
             }
             self.stages[place] = Stage::Ends;
         }
     }
 
-    fn want_topic(&mut self, name: &Arc<str>, committed_only: bool) {
+    fn want_topic(&mut self, name: &Arc<str>, query: &Query) {
         if !self.topics.contains_key(name) {
-            let new = Topic { metadata: Need::Open(0), latest: false, stable: false, partitions: Vec::new() };
+            let (latest, stable, partitions) = (Vec::new(), Vec::new(), Vec::new());
+            let new = Topic { metadata: Need::Open(0), doubted: false, latest, stable, partitions };
             self.topics.insert(Arc::clone(name), new);
         }
         let Some(topic) = self.topics.get_mut(name) else { return };
-        let wanted = if committed_only { &mut topic.stable } else { &mut topic.latest };
-        if !*wanted {
-            *wanted = true;
-            let end = latest(committed_only) as usize;
-            topic.partitions.iter_mut().for_each(|ends| ends[end] = Need::Open(0));
+        let wanted = if query.committed_only { &mut topic.stable } else { &mut topic.latest };
+        if !wanted.contains(&query.partitions) {
+            wanted.push(query.partitions.clone());
+            let end = latest(query.committed_only) as usize;
+            for (place, ends) in topic.partitions.iter_mut().enumerate() {
+                if includes(&query.partitions, index(place)) && ends[end] == Need::Unwanted {
+                    ends[end] = Need::Open(0);
+                }
+            }
         }
     }
 }
@@ -218,8 +227,12 @@ impl Topic {
     /// Sets the number of partitions, unless it is known.
     fn shape(&mut self, partitions: usize) {
         if self.partitions.is_empty() {
-            let open = |wanted| if wanted { Need::Open(0) } else { Need::Unwanted };
-            self.partitions = vec![[open(self.latest), open(self.stable), Need::Unwanted]; partitions];
+            let open = |wanted: &[Limits], place| {
+                let any = wanted.iter().any(|limits| includes(limits, index(place)));
+                if any { Need::Open(0) } else { Need::Unwanted }
+            };
+            let ends = |place| [open(&self.latest, place), open(&self.stable, place), Need::Unwanted, Need::Unwanted];
+            self.partitions = (0..partitions).map(ends).collect();
         }
     }
 
@@ -251,6 +264,11 @@ impl Committed {
 /// Which end of the log a query calls the latest.
 fn latest(committed_only: bool) -> End {
     if committed_only { End::Stable } else { End::Latest }
+}
+
+/// Whether a partition is one of these.
+fn includes(limits: &Limits, partition: i32) -> bool {
+    limits.as_ref().is_none_or(|ranges| ranges.iter().any(|range| range.contains(&partition)))
 }
 
 /// The number of a partition by its place.

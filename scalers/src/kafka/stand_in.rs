@@ -25,12 +25,13 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 use tidegate_calculator::source::{ReadError, ReadErrorKind};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::brokers::Dial;
+use super::connection::CONNECT;
 use super::requests::Link;
 
-/// How long a broker takes to answer.
+/// How long a broker usually takes to answer.
 pub(super) const TAKES: Duration = Duration::from_millis(1);
 
 /// A handle on the cluster; what is changed through it is seen by all connections.
@@ -52,6 +53,10 @@ pub(super) struct State {
     pub(super) dialed: Vec<u16>,
     /// What is done to a broker's answer before it is sent.
     pub(super) nonsense: Option<Nonsense>,
+    /// How long a broker takes to answer; usually [`TAKES`].
+    pub(super) takes: Duration,
+    /// After how much silence something between us and the brokers forgets a connection: what is sent later is lost.
+    pub(super) forgets: Option<Duration>,
 }
 
 pub(super) type Nonsense = Box<dyn FnMut(i32, &mut dyn Any) + Send>;
@@ -117,6 +122,8 @@ pub(super) struct Wire {
     cluster: StandIn,
     broker: i32,
     life: u32,
+    /// When it was last used.
+    used: Mutex<Instant>,
 }
 
 impl StandIn {
@@ -130,7 +137,7 @@ impl StandIn {
             life: 0,
         };
         let brokers = (1..=brokers).map(|id| (id, broker(id))).collect();
-        Self(Arc::new(Mutex::new(State { id: "one".to_owned(), brokers, ..State::default() })))
+        Self(Arc::new(Mutex::new(State { id: "one".to_owned(), brokers, takes: TAKES, ..State::default() })))
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -181,18 +188,24 @@ impl Dial for StandIn {
     type Link = Wire;
 
     async fn dial(&self, _: &str, port: u16) -> Result<Wire, ReadError> {
-        sleep(TAKES).await;
+        // What the broker speaks is asked too.
+        let takes = self.state().takes;
+        sleep(takes).await;
         let (health, wire) = {
             let mut state = self.state();
             state.dialed.push(port);
             let refused =
                 || ReadError::endpoint(ReadErrorKind::Unavailable, format!("port {port}: connection refused"));
             let (id, broker) = state.brokers.iter().find(|(_, broker)| broker.port == port).ok_or_else(refused)?;
-            (broker.health, Wire { cluster: self.clone(), broker: *id, life: broker.life })
+            let used = Mutex::new(Instant::now());
+            (broker.health, Wire { cluster: self.clone(), broker: *id, life: broker.life, used })
         };
         match health {
             Health::Up | Health::Mute => Ok(wire),
-            Health::Hung => wire.hang().await,
+            Health::Hung => timeout(CONNECT, wire.hang()).await.unwrap_or_else(|_| {
+                let what = format!("port {port} did not take the connection in time");
+                Err(ReadError::endpoint(ReadErrorKind::Timeout, what))
+            }),
             Health::Down => {
                 Err(ReadError::endpoint(ReadErrorKind::Unavailable, format!("port {port}: connection refused")))
             }
@@ -204,6 +217,17 @@ impl Dial for StandIn {
 }
 
 impl Wire {
+    /// Whether it was silent for too long; else it counts as used now.
+    fn is_forgotten(&self) -> bool {
+        let forgets = self.cluster.state().forgets;
+        let mut used = self.used.lock().unwrap();
+        let forgotten = forgets.is_some_and(|forgets| used.elapsed() > forgets);
+        if !forgotten {
+            *used = Instant::now();
+        }
+        forgotten
+    }
+
     /// Waits as long as the broker hangs.
     async fn hang(self) -> Result<Self, ReadError> {
         loop {
@@ -233,7 +257,11 @@ impl Link for Wire {
     where
         R: Request<Response: Send + 'static> + Send + Sync + 'static,
     {
-        sleep(TAKES).await;
+        let takes = self.cluster.state().takes;
+        sleep(takes).await;
+        if self.is_forgotten() {
+            return pending().await;
+        }
         if !self.alive() {
             return Err(ReadError::endpoint(ReadErrorKind::Unavailable, "the connection was lost"));
         }

@@ -14,7 +14,7 @@ use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde_json::Value;
 use tidegate_calculator::source::{ReadError, ReadErrorKind, Secret};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::connection::OAuth;
 use super::errors;
@@ -23,6 +23,12 @@ use crate::tls::TlsOptions;
 
 /// How long the endpoint may take. Longer than a read may take: an answer that comes too late for one serves the next.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may take while there is still a token to use.
+const HASTE: Duration = Duration::from_secs(1);
+
+/// For how long nobody asks again after a refusal, or after a failure while there is still a token to use.
+const RESPITE: Duration = Duration::from_secs(15);
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -35,34 +41,44 @@ pub(super) struct Tokens(Arc<Source>);
 
 struct Source {
     oauth: OAuth,
-    cached: Arc<Mutex<Option<Token>>>,
+    kept: Arc<Mutex<Kept>>,
     /// Whether the endpoint wants the credentials in the form rather than in the header, as we once found.
     in_form: AtomicBool,
+}
+
+/// What the last fetches left behind.
+#[derive(Default)]
+struct Kept {
+    token: Option<Token>,
+    /// Why the last one failed, and until when it is not tried again.
+    failure: Option<(ReadError, Instant)>,
 }
 
 struct Token {
     text: Secret,
     /// When to fetch the next one.
     fresh_until: Option<Instant>,
+    /// Its end, as it was told: until then it will do if no other is to be had.
+    good_until: Option<Instant>,
 }
 
 impl Tokens {
     pub(super) fn new(oauth: OAuth) -> Self {
-        Self(Arc::new(Source { oauth, cached: Arc::default(), in_form: AtomicBool::new(false) }))
+        Self(Arc::new(Source { oauth, kept: Arc::default(), in_form: AtomicBool::new(false) }))
     }
 
     /// A token that is good for now. Many may wait; one fetches. Dropping the future does not stop the fetch.
     pub(super) async fn get(&self) -> Result<Secret, ReadError> {
-        let mut cached = Arc::clone(&self.0.cached).lock_owned().await;
-        if let Some(token) = cached.as_ref().filter(|token| token.fresh_until.is_some_and(|end| Instant::now() < end)) {
-            return Ok(token.text.clone());
+        let mut kept = Arc::clone(&self.0.kept).lock_owned().await;
+        if let Some(known) = kept.answer(Instant::now()) {
+            return known;
         }
         let source = Arc::clone(&self.0);
         let fetching = tokio::spawn(async move {
-            let token = source.fetch().await?;
-            let text = token.text.clone();
-            *cached = Some(token);
-            Ok(text)
+            let patience = if kept.usable(Instant::now()).is_some() { HASTE } else { PATIENCE };
+            let late = |_| Err(source.failure(ReadErrorKind::Timeout, "did not answer in time"));
+            let fetched = timeout(patience, source.fetch()).await.unwrap_or_else(late);
+            kept.take(fetched, Instant::now())
         });
         let stopped = |_| self.0.failure(ReadErrorKind::Unavailable, "was not asked to the end");
         fetching.await.map_err(stopped)?
@@ -70,10 +86,44 @@ impl Tokens {
 
     /// Forgets a token that was refused.
     pub(super) async fn forget(&self, refused: &Secret) {
-        let mut cached = self.0.cached.lock().await;
-        if cached.as_ref().is_some_and(|token| token.text == *refused) {
-            *cached = None;
+        let mut kept = self.0.kept.lock().await;
+        if kept.token.as_ref().is_some_and(|token| token.text == *refused) {
+            *kept = Kept::default();
         }
+    }
+}
+
+impl Kept {
+    /// What can be said without asking.
+    fn answer(&self, now: Instant) -> Option<Result<Secret, ReadError>> {
+        let fresh = |token: &&Token| token.fresh_until.is_some_and(|end| now < end);
+        if let Some(token) = self.token.as_ref().filter(fresh) {
+            return Some(Ok(token.text.clone()));
+        }
+        let (error, _) = self.failure.as_ref().filter(|(_, until)| now < *until)?;
+        Some(self.usable(now).ok_or_else(|| error.clone()))
+    }
+
+    /// A token that will do if no other is to be had.
+    fn usable(&self, now: Instant) -> Option<Secret> {
+        let token = self.token.as_ref().filter(|token| token.good_until.is_some_and(|end| now < end))?;
+        Some(token.text.clone())
+    }
+
+    /// Takes in what a fetch gave.
+    fn take(&mut self, fetched: Result<Token, ReadError>, now: Instant) -> Result<Secret, ReadError> {
+        let error = match fetched {
+            Ok(token) => {
+                let text = token.text.clone();
+                *self = Self { token: Some(token), failure: None };
+                return Ok(text);
+            }
+            Err(error) => error,
+        };
+        let usable = self.usable(now);
+        let rests = usable.is_some() || error.kind == ReadErrorKind::Auth;
+        self.failure = rests.then(|| (error.clone(), now + RESPITE));
+        usable.ok_or(error)
     }
 }
 
@@ -186,7 +236,8 @@ impl Source {
     }
 }
 
-fn is_local(url: &Url) -> bool {
+/// Whether a URL is one of this machine.
+pub(super) fn is_local(url: &Url) -> bool {
     let loopback = |host: &str| host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     url.host_str().is_some_and(|host| host == "localhost" || loopback(host.trim_matches(['[', ']'])))
 }
@@ -202,13 +253,15 @@ fn token(answer: &Value, asked: Instant) -> Result<Token, &'static str> {
     if !bearer {
         return Err("answered with a token that is not a bearer token");
     }
-    Ok(Token { text: Secret::new(text), fresh_until: asked.checked_add(freshness(answer.get("expires_in"))) })
+    let (fresh, good) = life(answer.get("expires_in"));
+    let until = |life| asked.checked_add(life);
+    Ok(Token { text: Secret::new(text), fresh_until: until(fresh), good_until: until(good) })
 }
 
-/// How long a token is used: four fifths of its life, and not its last ten seconds.
+/// How long a token is used: four fifths of its life, and not its last ten seconds. And its whole life.
 ///
 /// Kafka's sessions end with the token, and we leave them at 85 percent: then the next token is due already.
-fn freshness(expires_in: Option<&Value>) -> Duration {
+fn life(expires_in: Option<&Value>) -> (Duration, Duration) {
     let seconds = match expires_in {
         Some(Value::Number(number)) => number.as_f64(),
         Some(Value::String(text)) => text.parse().ok(),
@@ -216,8 +269,11 @@ fn freshness(expires_in: Option<&Value>) -> Duration {
     };
     match seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0) {
         // A year is as good as forever, and keeps the sum within the clock.
-        Some(seconds) => Duration::from_secs_f64((seconds * 0.8).min(seconds - 10.0).clamp(0.0, 31_536_000.0)),
-        None => UNTOLD,
+        Some(seconds) => {
+            let bounded = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.0, 31_536_000.0));
+            (bounded((seconds * 0.8).min(seconds - 10.0)), bounded(seconds))
+        }
+        None => (UNTOLD, UNTOLD),
     }
 }
 

@@ -5,13 +5,14 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// Answers every request with what `answer` says to its text, and counts them.
+/// Answers every request with what `answer` says to its text, and counts them. Nothing is an endpoint that hangs.
 async fn server(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/token", listener.local_addr().unwrap());
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);
     tokio::spawn(async move {
+        let mut held = Vec::new();
         while let Ok((mut socket, _)) = listener.accept().await {
             let mut request = Vec::new();
             while !whole(&request) {
@@ -22,6 +23,9 @@ async fn server(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> (Str
             counted.fetch_add(1, Ordering::SeqCst);
             let reply = answer(&String::from_utf8(request).unwrap());
             socket.write_all(reply.as_bytes()).await.unwrap();
+            if reply.is_empty() {
+                held.push(socket);
+            }
         }
     });
     (url, count)
@@ -114,6 +118,60 @@ async fn a_fetch_goes_on_when_its_asker_gives_up() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_still_good_is_used_when_the_next_cannot_be_had() {
+    for failure in ["401 Unauthorized", "503 Service Unavailable", "hangs"] {
+        let given = AtomicBool::new(false);
+        let (url, count) = server(move |_| {
+            let first = !given.swap(true, Ordering::SeqCst);
+            match failure {
+                // Eight seconds are all within the last ten.
+                _ if first => http("200 OK", &GOOD.replace("3600", "8")),
+                "hangs" => String::new(),
+                failure => http(failure, "{}"),
+            }
+        })
+        .await;
+        let tokens = tokens(&url, &[]);
+        assert_eq!(tokens.get().await.unwrap().expose(), "abc.def");
+        assert_eq!(tokens.get().await.unwrap().expose(), "abc.def", "{failure}");
+        let asked = count.load(Ordering::SeqCst);
+        assert!(asked >= 2, "the next one was asked for: {asked}");
+        assert_eq!(tokens.get().await.unwrap().expose(), "abc.def", "{failure}");
+        assert_eq!(count.load(Ordering::SeqCst), asked, "and is not asked for all the time");
+        tokens.forget(&Secret::new("abc.def")).await;
+        assert_eq!(kept(&tokens).await, None, "what Kafka refused is not good");
+    }
+}
+
+/// The token that is kept.
+async fn kept(tokens: &Tokens) -> Option<String> {
+    tokens.0.kept.lock().await.token.as_ref().map(|token| token.text.expose().to_owned())
+}
+
+#[tokio::test]
+async fn a_refusal_is_kept_for_a_while_and_no_other_failure() {
+    for (status, kind, kept) in [
+        ("401 Unauthorized", ReadErrorKind::Auth, true),
+        ("503 Service Unavailable", ReadErrorKind::Unavailable, false),
+    ] {
+        let (url, count) = server(move |_| http(status, "{}")).await;
+        let tokens = tokens(&url, &[]);
+        let first = tokens.get().await.unwrap_err();
+        let asked = count.load(Ordering::SeqCst);
+        assert_eq!((tokens.get().await.unwrap_err(), first.kind), (first, kind));
+        assert_eq!(count.load(Ordering::SeqCst) == asked, kept, "{status}");
+    }
+    let error = || ReadError::endpoint(ReadErrorKind::Auth, "refused");
+    let (mut kept, now) = (Kept::default(), Instant::now());
+    assert!(kept.take(Err(error()), now).is_err() && kept.answer(now).is_some());
+    assert!(kept.answer(now + RESPITE).is_none(), "then it is asked again");
+    let good_until = Some(now + Duration::from_mins(1));
+    kept.token = Some(Token { text: Secret::new("t"), fresh_until: Some(now), good_until });
+    assert!(kept.take(Err(error()), now).is_ok());
+    assert!(kept.take(Err(error()), now + Duration::from_mins(1)).is_err(), "not beyond its end");
+}
+
+#[tokio::test]
 async fn failures_are_told_apart() {
     let cases = [
         (
@@ -195,14 +253,15 @@ async fn an_endpoint_with_a_private_certificate_is_not_trusted() {
 
 #[test]
 fn a_token_is_left_before_its_end() {
-    let seconds = |text: &str| freshness(Some(&serde_json::from_str(text).unwrap())).as_secs();
+    let seconds = |text: &str| life(Some(&serde_json::from_str(text).unwrap())).0.as_secs();
     assert_eq!([seconds("3600"), seconds("\"3600\""), seconds("3600.5")], [2880; 3]);
     assert_eq!([seconds("30"), seconds("10"), seconds("5"), seconds("0")], [20, 0, 0, 0]);
     assert_eq!(seconds("1e300"), 31_536_000);
     for untold in ["null", "-5", "\"soon\"", "true", "\"NaN\""] {
         assert_eq!(seconds(untold), UNTOLD.as_secs(), "{untold}");
     }
-    assert_eq!(freshness(None), UNTOLD);
+    assert_eq!(life(None), (UNTOLD, UNTOLD));
+    assert_eq!(life(Some(&Value::from(3600))).1, Duration::from_hours(1));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::{Pipeline, RedisError, RedisResult, Value};
@@ -56,7 +57,7 @@ impl Backend for Lengths {
     type Query = Key;
     type Answer = i64;
 
-    async fn ask(&mut self, queries: &[Key]) -> Result<Vec<Result<i64, ReadError>>, ReadError> {
+    async fn ask(&mut self, queries: &[Key], _: Duration) -> Result<Vec<Result<i64, ReadError>>, ReadError> {
         let reused = self.connection.is_some();
         let outcome = match self.batch(queries).await {
             // The server may have closed a connection that was idle, or was restarted: that alone is no failure.

@@ -1,9 +1,12 @@
 //! Groups with members, and groups that come and go.
 
+use tidegate_calculator::source::ReadErrorKind;
 use tidegate_scalers::Endpoints;
 
-use crate::brokers::Listener;
+use crate::brokers::admin::Resource;
 use crate::brokers::consumers::Membership;
+use crate::brokers::{Listener, PASSWORD, STRANGER};
+use crate::push::rule_describe;
 use crate::trigger::{Trigger, eventually, lag, shared};
 
 /// What a member commits is seen at the next read, also while the group divides its partitions anew.
@@ -47,4 +50,35 @@ async fn a_group_that_divides_its_partitions_itself_is_followed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_whose_partitions_the_broker_divides_is_followed() {
     is_followed("assigned", Membership::Assigned).await;
+}
+
+/// Brokers leave such a topic out of the group's own without a word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_of_the_group_that_may_not_be_seen_any_more_is_an_error_and_no_lag_of_zero() {
+    let Some(kafka) = shared() else { return };
+    let (admin, records) = (kafka.admin(), kafka.records());
+    admin.create("own-hidden", 1);
+    records.append("own-hidden", 0, 5);
+    admin.commit("group-own-hidden", "own-hidden", 0, 2);
+    admin.grant(STRANGER, Resource::Topic, "own-hidden");
+    admin.grant(STRANGER, Resource::Group, "group-own-hidden");
+    let trigger = Trigger::new(&kafka.bootstrap(Listener::Secure), "group-own-hidden").with(&[("tls", "enable")]);
+    let login = [("sasl", "scram_sha256"), ("username", STRANGER), ("password", PASSWORD)];
+    let trigger = trigger.auth(&[("ca", kafka.certificates().ca.as_str())]).auth(&login);
+    let scaler = trigger.open(&Endpoints::new());
+    eventually("the rights are known", async || lag(&*scaler).await == Ok((3, true))).await;
+    rule_describe(kafka, STRANGER, "own-hidden", 2);
+    let mut refused = 0;
+    eventually("the read fails, again and again", async || {
+        match lag(&*scaler).await {
+            Ok(lag) => assert_eq!(lag, (3, true), "until the broker knows the rule"),
+            Err(error) => {
+                assert_eq!(error.kind, ReadErrorKind::Auth, "{error}");
+                assert!(error.message.contains("own-hidden"), "{error}");
+                refused += 1;
+            }
+        }
+        refused >= 3
+    })
+    .await;
 }

@@ -159,8 +159,13 @@ async fn new_partitions_and_topics_that_come_later_wake() {
     watched.follows(kafka, "push-grows", 0, "beside a topic that was deleted").await;
 }
 
-/// Lets a user describe a topic, and nothing else (Kafka's operation 8).
+/// Lets a user describe a topic, and nothing else.
 fn let_describe(kafka: &Kafka, user: &str, topic: &str) {
+    rule_describe(kafka, user, topic, 3);
+}
+
+/// Makes a rule for a user and a topic about Kafka's operation 8, `DESCRIBE`: 2 denies it and 3 allows it.
+pub(crate) fn rule_describe(kafka: &Kafka, user: &str, topic: &str, permission: i8) {
     let text = |text: &str| StrBytes::from_string(text.to_owned());
     let rule = AclCreation::default()
         .with_resource_type(Resource::Topic as i8)
@@ -169,7 +174,7 @@ fn let_describe(kafka: &Kafka, user: &str, topic: &str) {
         .with_principal(text(&format!("User:{user}")))
         .with_host(text("*"))
         .with_operation(8)
-        .with_permission_type(3);
+        .with_permission_type(permission);
     let request = CreateAclsRequest::default().with_creations(vec![rule]);
     let address = kafka.address(1, Listener::Open);
     let answer = admin::ask(address.rsplit_once(':').unwrap().1.parse().unwrap(), &request, 2).unwrap();

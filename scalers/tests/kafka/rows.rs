@@ -143,9 +143,42 @@ const LOGS: &[Row] = &[
             vec![]
         },
         says: &[],
-        expected: Lag(3),
-        why: "a commit behind the end is of a log that was cut or made anew: no lag, and none taken off another partition",
+        expected: Lag(4),
+        why: "the log was cut or made anew: a commit that it has no room for is none, so 1; and 3 in the other partition",
         everywhere: true,
+    },
+    Row {
+        name: "beyond-end-earliest",
+        before: |place| {
+            place.filled(&[5, 5]).commit(&[9, 2]);
+            vec![]
+        },
+        says: &[EARLIEST],
+        expected: Lag(8),
+        why: "a consumer cannot go on at 9 and begins at the first of the 5 records; 3 in the other partition",
+        everywhere: true,
+    },
+    Row {
+        name: "beyond-end-zero",
+        before: |place| {
+            place.filled(&[5, 5]).commit(&[9, 2]);
+            vec![]
+        },
+        says: &[EARLIEST, ZERO_ON_INVALID],
+        expected: Lag(3),
+        why: "an offset beyond the end is invalid, and the user chose that such a partition has no lag",
+        everywhere: false,
+    },
+    Row {
+        name: "beyond-end-committed",
+        before: |place| {
+            place.filled(&[4]).commit(&[12]);
+            vec![place.begin(0, 5)]
+        },
+        says: &[COMMITTED_ONLY, EARLIEST],
+        expected: Lag(4),
+        why: "the log ends at 9, open transaction and all: no commit, so from the first record to the transaction",
+        everywhere: false,
     },
     Row {
         name: "below-start",

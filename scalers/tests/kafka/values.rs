@@ -83,6 +83,7 @@ async fn persistent_lag_does_not_count_but_keeps_active() {
     // A trigger that is built anew is opened before the old one goes: it knows what was read.
     let anew = trigger.with(&[("activationLagThreshold", "3")]).open(&endpoints);
     drop(scaler);
+    assert_eq!(check(&*anew).await, Ok((4, true)), "its first read is no poll, and is judged like the last one");
     assert_eq!(lag(&*anew).await, Ok((0, true)), "nothing has moved since the last poll of the one before");
     admin.commit("group-stuck", "stuck", 0, 10);
     admin.commit("group-stuck", "stuck", 1, 10);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::super::control_plane::ControlPlane;
+use super::super::image;
 use super::super::operator::{Account, Operator, holder, until_held};
 use super::super::space::Space;
 use super::field::{all, create, is_ready_and_read, target, until};
@@ -72,7 +73,7 @@ impl Run {
         let plane = Arc::new(ControlPlane::start_bare());
         let (space, own) = (Space::on(&plane, "groups"), Space::on(&plane, "operator"));
         let account = Account::cluster_wide(&own);
-        let operator = account.start();
+        let operator = account.start_as(image::outside(), &[]);
         until_held(&own, None);
         let table = Table::alone(title, GROUPS);
         Self { operator, account, own, space, kafka, tap, plane, table, peak: 0.0 }
@@ -130,7 +131,7 @@ impl Run {
         self.stop();
         self.begin("a start");
         let begun = Instant::now();
-        self.operator = self.account.start();
+        self.operator = self.account.start_as(image::outside(), &[]);
         let rounds = until("all groups are read", || {
             let rounds = self.tap.rounds(begun);
             assert!(begun.elapsed() < LIMIT, "not all groups are read after {LIMIT:?}: {:?}", Round::kinds(&rounds));

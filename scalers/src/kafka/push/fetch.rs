@@ -60,14 +60,32 @@ pub(super) enum Verdict {
     Lost,
 }
 
-/// Asks over this connection, or over a new one. An error of kind `Config` says that this broker cannot push.
+/// Why a question has no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The broker understands no Fetch that we know: the cluster cannot push.
+    Unable(ReadError),
+    /// This broker cannot be reached, does not let us in, or answers something odd.
+    Lost(ReadError),
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+/// Asks over this connection, or over a new one.
 pub(super) async fn fetch<D: Dial>(
     dial: Arc<D>,
     link: Option<Arc<D::Link>>,
     leader: Address,
     wanted: Vec<Wanted>,
-) -> Result<(Arc<D::Link>, FetchResponse), ReadError> {
-    let cannot = || ReadError::endpoint(ReadErrorKind::Config, format!("{leader} cannot push: no Fetch that we know"));
+) -> Result<(Arc<D::Link>, FetchResponse), Failure> {
+    let cannot = || {
+        let what = format!("{leader} cannot push: no Fetch that we know");
+        Failure::Unable(ReadError::endpoint(ReadErrorKind::Config, what))
+    };
     let exchange = async {
         let link = match link.filter(|link| link.alive()) {
             Some(link) => link,
@@ -76,16 +94,16 @@ pub(super) async fn fetch<D: Dial>(
         let version = link.version::<FetchRequest>(FETCH).or_else(|| link.version::<FetchRequest>(NEWER));
         let version = version.ok_or_else(cannot)?;
         let response = link.call(request(&wanted), version).await?;
-        Ok((link, response))
+        Ok::<_, Failure>((link, response))
     };
-    let late = |_| Err(ReadError::endpoint(ReadErrorKind::Timeout, format!("{leader} did not answer in time")));
+    let late = |_| Err(ReadError::endpoint(ReadErrorKind::Timeout, format!("{leader} did not answer in time")).into());
     let (link, response) = timeout(WAIT + GRACE, exchange).await.unwrap_or_else(late)?;
     match response.error_code {
         0 => Ok((link, response)),
         UNSUPPORTED_VERSION => Err(cannot()),
         code => {
             let what = format!("{leader} answered Fetch with {}", faults::name(code));
-            Err(ReadError::endpoint(ReadErrorKind::Unavailable, what))
+            Err(ReadError::endpoint(ReadErrorKind::Unavailable, what).into())
         }
     }
 }

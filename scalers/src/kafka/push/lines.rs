@@ -8,10 +8,9 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use kafka_protocol::messages::FetchResponse;
-use tidegate_calculator::source::ReadError;
 use tokio::time::Instant;
 
-use super::fetch::{WAIT, Wanted, fetch};
+use super::fetch::{Failure, WAIT, Wanted, fetch};
 use crate::kafka::brokers::Dial;
 use crate::kafka::metadata::Address;
 
@@ -50,7 +49,7 @@ struct Line<L> {
 }
 
 /// What became of a question.
-type Fetched<L> = (Address, Result<(Arc<L>, FetchResponse), ReadError>);
+type Fetched<L> = (Address, Result<(Arc<L>, FetchResponse), Failure>);
 
 /// A partition of a topic, its leader first and its position last.
 pub(super) type Spot<'a> = (&'a Address, &'a Arc<str>, i32, i64);
@@ -83,7 +82,7 @@ impl<D: Dial> Lines<D> {
     }
 
     /// The next answer; none at once if no question is open. Dropping the future loses nothing.
-    pub(super) async fn answer(&mut self) -> Option<(Address, Result<FetchResponse, ReadError>)> {
+    pub(super) async fn answer(&mut self) -> Option<(Address, Result<FetchResponse, Failure>)> {
         let (leader, outcome) = self.fetches.next().await?;
         let now = Instant::now();
         let Some(one) = self.known.get_mut(&leader) else { return Some((leader, outcome.map(|(_, said)| said))) };
@@ -99,13 +98,15 @@ impl<D: Dial> Lines<D> {
                 }
                 Ok(said)
             }
-            Err(error) => {
+            Err(failure) => {
                 one.failures = one.failures.saturating_add(1);
                 one.rests = now + (PAUSE * 2_u32.pow((one.failures - 1).min(6))).min(LONGEST);
-                if one.failures == FAILURES {
+                if let Failure::Lost(error) = &failure
+                    && one.failures == FAILURES
+                {
                     tracing::warn!(%leader, %error, "A broker cannot be listened to, polling goes on");
                 }
-                Err(error)
+                Err(failure)
             }
         };
         Some((leader, outcome))

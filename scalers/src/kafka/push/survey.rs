@@ -42,6 +42,8 @@ pub(super) struct Place {
     pub(super) leader: Option<Address>,
     /// The offset of the first record that would be news; none until the log's end has been read.
     pub(super) position: Option<i64>,
+    /// How often in a row its leader, or one after the other, answered with an error.
+    pub(super) losses: u32,
 }
 
 /// What was found out about a topic.

@@ -113,21 +113,43 @@ impl Round<'_> {
             let answer =
                 said.remove(&*wanted.group).ok_or_else(|| Fault::unusable(&subject, "the answer leaves it out"));
             match answer.and_then(|answer| committed(&subject, wanted, answer, &self.topics)) {
-                Ok(committed) => {
-                    if let Some(group) = self.groups.get_mut(&wanted.group) {
-                        let subject = Subject::Group(Arc::clone(&wanted.group));
-                        self.ledger.settle(&mut group.commits, &subject, committed);
-                    }
-                }
+                Ok(committed) => self.absorb_committed(&wanted.group, &subject, committed),
                 Err(fault) => self.fail_group(&wanted.group, fault),
             }
         }
+    }
+
+    /// A topic that the user may no longer see is left out of "all topics" without a word, as one is whose commits are
+    /// gone. So whatever had commits and has none is asked for by name.
+    fn absorb_committed(&mut self, name: &Arc<str>, subject: &str, said: Committed) {
+        let Some(group) = self.groups.get_mut(name) else { return };
+        let all = match group.doubted.take() {
+            Some((all, vanished)) => match confirmed(subject, all, &vanished, said) {
+                Ok(all) => all,
+                Err(fault) => return self.fail_group(name, fault),
+            },
+            None if group.topics.is_none() => {
+                let before = self.ledger.map.own(name).iter();
+                let vanished: Vec<_> = before.filter(|topic| !said.topics.contains_key(*topic)).cloned().collect();
+                if !vanished.is_empty() {
+                    group.doubted = Some((said, vanished));
+                    return;
+                }
+                said
+            }
+            None => said,
+        };
+        if group.topics.is_none() {
+            self.ledger.map.note_own(name, all.topics.keys().cloned().collect(), self.ledger.now);
+        }
+        self.ledger.settle(&mut group.commits, &Subject::Group(Arc::clone(name)), all);
     }
 
     /// Whatever fails about a group, its coordinator is looked up before it is asked for again.
     fn fail_group(&mut self, name: &Arc<str>, fault: Fault) {
         self.ledger.map.forget_coordinator(name);
         if let Some(group) = self.groups.get_mut(name).filter(|group| group.commits.is_open()) {
+            group.doubted = None;
             self.ledger.fail(&mut group.commits, Subject::Group(Arc::clone(name)), fault);
         }
     }
@@ -208,6 +230,30 @@ fn committed(
         topics.retain(|_, partitions| partitions.iter().any(|(_, commit)| !matches!(commit, Ok(None))));
     }
     Ok(Committed { complete, topics })
+}
+
+/// What a group has committed, with what was `said` of the topics that had `vanished`: the commits of some are gone,
+/// others cannot be seen.
+fn confirmed(
+    subject: &str,
+    mut all: Committed,
+    vanished: &[Arc<str>],
+    mut said: Committed,
+) -> Result<Committed, Fault> {
+    for topic in vanished {
+        let unusable = |what| Fault::unusable(&format!("{subject}, topic {topic:?}"), what);
+        let commits = said.topics.remove(topic).unwrap_or_default();
+        if commits.iter().any(|(_, commit)| matches!(commit, Ok(Some(_)))) {
+            return Err(unusable("all topics of the group were asked for, and the answer left it out").or_again());
+        }
+        if commits.is_empty() && !said.complete {
+            return Err(unusable("the answer leaves it out"));
+        }
+        if commits.iter().any(|(_, commit)| commit.is_err()) {
+            all.topics.insert(Arc::clone(topic), commits);
+        }
+    }
+    Ok(all)
 }
 
 fn commit(subject: &str, topic: &str, one: &OffsetFetchResponsePartitions) -> Commit {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidegate_calculator::source::{ReadError, ReadErrorKind};
 
-use super::{Committed, Need, Round, Stage, Topic, index, latest};
+use super::{Committed, Need, Round, Stage, Topic, includes, index, latest};
 use crate::kafka::offsets::{Answer, PartitionOffsets, Query, Scope, TopicOffsets};
 use crate::kafka::requests::End;
 
@@ -16,6 +16,7 @@ impl Round<'_> {
             // It may have been looked up since, for the sake of another partition. The next round looks anew.
             self.ledger.map.doubt_topic(name);
         }
+        self.down.keys().for_each(|address| self.ledger.map.shun(address, self.ledger.now));
         self.ledger.map.forget(self.ledger.now);
         if !self.heard && !self.down.is_empty() {
             return Err(self.unreachable());
@@ -44,15 +45,20 @@ impl Round<'_> {
             }
         };
         let latest = names.iter().map(|name| self.latest(name, query)).collect::<Result<Vec<_>, _>>()?;
+        if !latest.is_empty() && latest.iter().all(Vec::is_empty) {
+            let what = format!("partitionLimitation names no partition of {}", names.join(", "));
+            return Err(ReadError::query(ReadErrorKind::Config, what));
+        }
         let topics = names.iter().zip(latest).map(|(name, latest)| self.offsets(name, query, committed, &latest));
         topics.collect::<Result<Vec<_>, _>>().map(Arc::new)
     }
 
-    /// The log ends of all partitions of a topic.
-    fn latest(&self, name: &Arc<str>, query: &Query) -> Result<Vec<i64>, ReadError> {
+    /// The log ends of the partitions of a topic that the query asks for, by place.
+    fn latest(&self, name: &Arc<str>, query: &Query) -> Result<Vec<(usize, i64)>, ReadError> {
         let topic = self.topic(name)?;
         let end = latest(query.committed_only);
-        (0..topic.partitions.len()).map(|place| self.end(name, topic, place, end)).collect()
+        let places = (0..topic.partitions.len()).filter(|place| includes(&query.partitions, index(*place)));
+        places.map(|place| Ok((place, self.end(name, topic, place, end)?))).collect()
     }
 
     /// A topic whose partitions are known.
@@ -80,22 +86,29 @@ impl Round<'_> {
         name: &Arc<str>,
         query: &Query,
         committed: &Committed,
-        latest: &[i64],
+        latest: &[(usize, i64)],
     ) -> Result<TopicOffsets, ReadError> {
         let (topic, commit_of) = (self.topic(name)?, committed.of(name));
-        let partition = |(place, latest): (usize, &i64)| {
-            let (partition, latest) = (index(place), *latest);
+        let partition = |(place, latest): &(usize, i64)| {
+            let (partition, place, mut latest) = (index(*place), *place, *latest);
             let commit = commit_of(partition).ok_or_else(|| {
                 let what = format!("group {:?}, partition {partition} of topic {name:?}", query.group);
                 let what = format!("{what} of {}: the answer leaves it out", self.ledger.map.name);
                 ReadError::query(ReadErrorKind::Protocol, what)
             })?;
-            let committed = commit.clone()?;
+            let mut committed = commit.clone()?;
+            if let Some(commit) = committed.filter(|commit| *commit > latest) {
+                let again = self.end(name, topic, place, End::Again)?;
+                // No record of this log was ever there. Else the group was quicker than we, or an open transaction holds
+                // back the end that counts.
+                committed = (commit <= again).then_some(commit);
+                latest = if query.committed_only { latest } else { again };
+            }
             let matters = committed.map_or(query.log_start, |commit| commit < latest);
             let log_start = if matters { Some(self.end(name, topic, place, End::Start)?) } else { None };
             Ok(PartitionOffsets { partition, committed, log_start, latest })
         };
-        let partitions = latest.iter().enumerate().map(partition).collect::<Result<Vec<_>, ReadError>>()?;
+        let partitions = latest.iter().map(partition).collect::<Result<Vec<_>, ReadError>>()?;
         Ok(TopicOffsets { name: Arc::clone(name), partitions })
     }
 

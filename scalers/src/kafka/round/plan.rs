@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidegate_calculator::source::{ReadError, ReadErrorKind};
 
-use super::{Committed, Errand, Group, Need, Round, Stage, Topic, index, latest};
+use super::{Committed, Ends, Errand, Group, Need, Round, Stage, Topic, includes, index, latest};
 use crate::kafka::faults::Fault;
 use crate::kafka::metadata::{Address, ClusterMap, Subject};
 use crate::kafka::offsets::{Query, Scope};
@@ -16,7 +16,7 @@ const NO_LEADER: i16 = 5;
 const NO_PARTITION: i16 = 3;
 
 /// All ends of a log.
-const ENDS: [End; 3] = [End::Latest, End::Stable, End::Start];
+const ENDS: [End; 4] = [End::Latest, End::Stable, End::Start, End::Again];
 
 impl Round<'_> {
     /// All that can be asked now, at most one errand of a kind a broker. Nothing if all is known or has failed.
@@ -40,7 +40,7 @@ impl Round<'_> {
             if let Some(Need::Done(committed)) = self.groups.get(&query.group).map(|group| &group.commits) {
                 let own: Vec<Arc<str>> = committed.topics.keys().cloned().collect();
                 for name in &own {
-                    self.want_topic(name, query.committed_only);
+                    self.want_topic(name, query);
                 }
                 self.stages[place] = Stage::Ends;
             }
@@ -56,6 +56,23 @@ impl Round<'_> {
                 && want_starts(query, committed, &mut self.topics)
             {
                 *stage = Stage::Starts;
+            }
+        }
+        self.doubt_outrun();
+    }
+
+    /// A log that ends before a commit may be that of a broker that is cut off from the others and does not know that it
+    /// leads no more. Somebody else is asked who does, before the end is read again.
+    fn doubt_outrun(&mut self) {
+        let up = |address: &Address| !self.down.contains_key(address);
+        for (name, topic) in self.topics.iter_mut().filter(|(_, topic)| !topic.doubted) {
+            let mut outrun = (0..).zip(&topic.partitions).filter(|(_, ends)| ends[End::Again as usize].is_open());
+            let alone = |(index, _)| self.ledger.map.self_appointed(name, index, up).cloned();
+            if let Some(leader) = outrun.find_map(alone) {
+                topic.doubted = true;
+                self.behind = Some(leader);
+                self.ledger.map.doubt_topic(name);
+                topic.reopen();
             }
         }
     }
@@ -118,7 +135,7 @@ impl Round<'_> {
     /// Asks what any broker knows: the leaders of topics, the coordinators of groups.
     fn plan_lookups(&mut self, errands: &mut Vec<Errand>) {
         let missing = self.topics.iter().filter(|(_, topic)| topic.lacks_metadata());
-        let topics: Vec<Arc<str>> = missing.map(|(name, _)| Arc::clone(name)).collect();
+        let mut topics: Vec<Arc<str>> = missing.map(|(name, _)| Arc::clone(name)).collect();
         let mut groups: Vec<Arc<str>> = Vec::new();
         for (name, _) in self.groups.iter().filter(|(_, group)| group.commits.is_open()) {
             if self.ledger.map.coordinator(name, self.ledger.now).is_none() {
@@ -128,10 +145,11 @@ impl Round<'_> {
         if topics.is_empty() && groups.is_empty() {
             return;
         }
-        let Some(to) = self.guide() else {
+        let Some(to) = self.guide(!topics.is_empty()) else {
             return self.give_up(&topics, &groups);
         };
         if !topics.is_empty() {
+            topics.extend(self.ledger.map.companions(&topics, self.ledger.now));
             errands.push(Errand { to: to.clone(), ask: Ask::Topics(topics) });
         }
         if !groups.is_empty() {
@@ -139,8 +157,12 @@ impl Round<'_> {
         }
     }
 
-    /// Whom to ask what any broker knows.
-    fn guide(&self) -> Option<Address> {
+    /// Whom to ask what any broker knows; for topics all brokers in turn, so that none is believed for ever.
+    fn guide(&self, in_turn: bool) -> Option<Address> {
+        let fit = |address: &Address| !self.down.contains_key(address) && Some(address) != self.behind.as_ref();
+        if let Some(next) = self.ledger.map.next_guide(fit).filter(|_| in_turn) {
+            return Some(next.clone());
+        }
         let up = || self.ledger.map.guides().filter(|address| !self.down.contains_key(address));
         up().find(|address| Some(*address) != self.behind.as_ref()).or_else(|| up().next()).cloned()
     }
@@ -187,6 +209,11 @@ impl Topic {
 
 /// What to ask a group's coordinator; nothing while the number of a topic's partitions is not known yet.
 fn wanted(name: &Arc<str>, group: &Group, topics: &BTreeMap<Arc<str>, Topic>) -> Option<Commits> {
+    if let Some((_, vanished)) = &group.doubted {
+        // Whether the user may see a topic is told of any partition.
+        let topics = vanished.iter().map(|topic| (Arc::clone(topic), 1)).collect();
+        return Some(Commits { group: Arc::clone(name), topics: Some(topics) });
+    }
     let Some(names) = &group.topics else {
         return Some(Commits { group: Arc::clone(name), topics: None });
     };
@@ -202,7 +229,8 @@ fn wanted(name: &Arc<str>, group: &Group, topics: &BTreeMap<Arc<str>, Topic>) ->
 }
 
 /// Opens the log starts that can matter to a query: of partitions with a commit below the log end, and of those without
-/// a commit if the query wants to know. False while that cannot be told.
+/// a commit if the query wants to know. Where a commit lies beyond the log end, the end is read again as well: the group
+/// may have gone on since. False while that cannot be told.
 fn want_starts(query: &Query, committed: &Committed, topics: &mut BTreeMap<Arc<str>, Topic>) -> bool {
     let own: Vec<Arc<str>>;
     let names = match &query.scope {
@@ -215,7 +243,8 @@ fn want_starts(query: &Query, committed: &Committed, topics: &mut BTreeMap<Arc<s
     let end = latest(query.committed_only) as usize;
     let pending = |topic: &Topic| {
         let unshaped = !topic.is_shaped() && topic.metadata.is_open();
-        unshaped || topic.partitions.iter().any(|ends| ends[end].is_open())
+        let mut included = (0..).zip(&topic.partitions).filter(|(index, _)| includes(&query.partitions, *index));
+        unshaped || included.any(|(_, ends)| ends[end].is_open())
     };
     if names.iter().filter_map(|name| topics.get(name)).any(pending) {
         return false;
@@ -227,13 +256,29 @@ fn want_starts(query: &Query, committed: &Committed, topics: &mut BTreeMap<Arc<s
             let (Need::Done(latest), Some(Ok(commit))) = (&ends[end], commit_of(index(place))) else {
                 continue;
             };
-            let matters = commit.map_or(query.log_start, |commit| commit < *latest);
-            if matters && matches!(ends[End::Start as usize], Need::Unwanted) {
-                ends[End::Start as usize] = Need::Open(0);
+            if includes(&query.partitions, index(place)) {
+                let (latest, commit) = (*latest, *commit);
+                want_more(query, commit, latest, ends);
             }
         }
     }
     true
+}
+
+/// Opens what else a query needs of a partition, by its commit and the log end that was read.
+fn want_more(query: &Query, commit: Option<i64>, latest: i64, ends: &mut Ends) {
+    let outrun = commit.filter(|commit| *commit > latest);
+    if let Some(commit) = outrun {
+        let again = &mut ends[End::Again as usize];
+        // What was read again for another query may be older than this commit.
+        if matches!(again, Need::Unwanted) || matches!(again, Need::Done(again) if *again < commit) {
+            *again = Need::Open(0);
+        }
+    }
+    let matters = outrun.is_some() || commit.map_or(query.log_start, |commit| commit < latest);
+    if matters && matches!(ends[End::Start as usize], Need::Unwanted) {
+        ends[End::Start as usize] = Need::Open(0);
+    }
 }
 
 /// Who leads a partition, and in which epoch.
