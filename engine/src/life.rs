@@ -31,12 +31,16 @@ impl Object {
             let anew = |index| Trigger { polled: polled(index), ..Trigger::new() };
             self.triggers = (0..subject.triggers.len()).map(anew).collect();
             self.evidence = vec![Evidence::Unread; subject.triggers.len()];
+            if let Loaded::Ready(memory) = &mut self.memory {
+                memory.failing.clear();
+            }
         }
         if self.subject.as_ref().is_none_or(|old| old.created != subject.created) {
             self.created = cx.now.tick_of(subject.created);
         }
         // What a decision does not show, but people see: an edit of anything else is no reason to store.
-        let seen = |of: &Subject| (of.hold.clone(), of.policy.min, of.policy.max);
+        let threshold = |of: &Subject| of.policy.fallback.map(|fallback| fallback.threshold);
+        let seen = |of: &Subject| (of.hold.clone(), of.policy.min, of.policy.max, threshold(of));
         self.renewed |= self.standing != Standing::Obeyed
             || self.subject.as_deref().is_some_and(|old| !kept || seen(old) != seen(&subject));
         self.subject = Some((*subject).into());

@@ -69,6 +69,7 @@ pub(crate) enum Loaded {
 
 /// One trigger.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they do not depend on each other")]
 pub(crate) struct Trigger {
     /// Whether the driver holds a source for it.
     pub(crate) open: bool,
@@ -80,6 +81,8 @@ pub(crate) struct Trigger {
     pub(crate) polled: Option<Tick>,
     /// When to read because of a push that came too soon after a read.
     pub(crate) pushed: Option<Tick>,
+    /// The pass that began last did not ask it: what it said before stands (`useCachedMetrics`).
+    pub(crate) spared: bool,
     /// Read once more as soon as the present read has ended.
     pub(crate) again: bool,
     /// Its parameters have changed since the present read, or the building of its source, was begun.
@@ -292,6 +295,7 @@ impl Trigger {
             flight: None,
             polled: None,
             pushed: None,
+            spared: false,
             again: false,
             outdated: false,
             errors: 0,

@@ -1,12 +1,14 @@
 //! One pass: read every trigger, decide once all have answered, and act on the decision.
 //!
 //! Lowering waits for the whole pass. Raising may come earlier: by a push, or once a slow neighbour has used up its patience.
+//!
+//! A trigger with `useCachedMetrics` is asked once a polling interval; in between, a pass takes what it said last, unless that would lower.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tidegate_calculator::decide::decide;
-use tidegate_calculator::decision::{Decision, Effects};
+use tidegate_calculator::decision::{Decision, Effects, Step};
 use tidegate_calculator::explain;
 use tidegate_calculator::observation::{Evidence, Observation};
 use tidegate_calculator::policy::Pause;
@@ -40,8 +42,29 @@ impl Object {
         }
         self.pass = Some(Pass { due, patience: cx.tick() + PATIENCE, hurried: false });
         for index in 0..self.triggers.len() {
-            self.start_read(index, cx);
+            let spared = self.is_spared(index, due);
+            if let Some(trigger) = self.triggers.get_mut(index) {
+                trigger.spared = spared;
+            }
+            if !spared {
+                self.start_read(index, cx);
+            }
         }
+        if self.triggers.iter().all(|trigger| trigger.spared) {
+            self.consider(cx);
+        }
+    }
+
+    /// Whether a pass takes what this trigger said last instead of asking it. One that has no source, because its parameters have changed
+    /// or are wrong, is asked by every pass.
+    fn is_spared(&self, index: usize, due: Tick) -> bool {
+        let (Some(subject), Some(trigger)) = (&self.subject, self.triggers.get(index)) else {
+            return false;
+        };
+        let every = subject.policy.read_every(index, self.rests(subject));
+        let recent = trigger.polled.is_some_and(|last| due < last + every);
+        let read = self.evidence.get(index).is_some_and(|evidence| *evidence != Evidence::Unread);
+        every > self.interval(subject) && recent && trigger.open && read
     }
 
     /// Whether there is a reason to read: nobody reads for a paused object.
@@ -57,7 +80,7 @@ impl Object {
             return self.evaluate(None, cx);
         };
         let due = pass.due;
-        if self.triggers.iter().all(|trigger| trigger.answered.is_some_and(|begun| begun >= due)) {
+        if self.triggers.iter().all(|trigger| trigger.spared || trigger.answered.is_some_and(|begun| begun >= due)) {
             self.pass = None;
             self.evaluate(Some(due), cx);
         } else if pass.hurried {
@@ -85,9 +108,35 @@ impl Object {
             Err(panic) => return self.quarantine(panic, cx),
         };
         match pass {
+            Some(due) if self.needs_spared(&decision, cx) => self.ask_spared(due, cx),
             Some(due) => self.act(decision, due, cx),
             None if decision.write.is_some() && !decision.lowers_by_metrics => self.act(decision, cx.tick(), cx),
             None => self.note_activity(&decision, cx),
+        }
+    }
+
+    /// Whether triggers that were not asked must be, because what they said before is too old: to lower by, or to end a cooldown.
+    fn needs_spared(&self, decision: &Decision, cx: &Context<'_>) -> bool {
+        let old = |answered: Option<Tick>| {
+            decision.fresh_after.is_some_and(|end| end <= cx.tick() && answered.is_some_and(|begun| begun < end))
+        };
+        let held = self.subject.as_ref().is_some_and(|subject| subject.hold.is_some());
+        let mut spared = self.triggers.iter().filter(|trigger| trigger.spared);
+        cx.acting
+            && !held
+            && self.may_read()
+            && spared.any(|trigger| decision.lowers_by_metrics || old(trigger.answered))
+    }
+
+    /// The pass goes on with the triggers that it had not asked.
+    fn ask_spared(&mut self, due: Tick, cx: &mut Context<'_>) {
+        self.pass = Some(Pass { due, patience: cx.tick() + PATIENCE, hurried: false });
+        for index in 0..self.triggers.len() {
+            if let Some(trigger) = self.triggers.get_mut(index)
+                && std::mem::take(&mut trigger.spared)
+            {
+                self.start_read(index, cx);
+            }
         }
     }
 
@@ -162,8 +211,10 @@ impl Object {
                 active: decision.active,
                 health: decision.health,
                 paused,
-                triggers: activity(&self.evidence),
+                triggers: activity(&self.evidence, decision),
                 failing: self.failing().map(|(index, _)| index),
+                failures: self.failures(),
+                fallbacks: bits(decision.fallbacks()),
             },
         };
         // Bounds, holds and a mended refusal show in what is stored, though not in a decision.
@@ -174,8 +225,24 @@ impl Object {
         if self.record.shown.map_or(paused, |before| before.paused != paused) {
             cx.announce(&self.id, Event::Paused(paused));
         }
+        let falls_back = shown.fallbacks != 0;
+        if self.record.shown.is_some_and(|before| before.fallbacks != 0) != falls_back {
+            cx.announce(&self.id, Event::Fallback(falls_back));
+        }
         self.record.shown = Some(shown);
         self.record.dirty = true;
+    }
+
+    /// One bit a trigger: whether it fails, and a fallback counts how often.
+    fn failures(&self) -> u64 {
+        let Some(policy) = self.subject.as_ref().map(|subject| &subject.policy).filter(|of| of.fallback.is_some())
+        else {
+            return 0;
+        };
+        let counted = policy.triggers.iter().zip(&self.evidence).zip(0..).filter_map(|((trigger, evidence), index)| {
+            (!trigger.resource_like && matches!(evidence, Evidence::Failed { .. })).then_some(index)
+        });
+        bits(counted)
     }
 
     fn quarantine(&mut self, panic: String, cx: &mut Context<'_>) {
@@ -210,25 +277,43 @@ impl Object {
             return now + Span::seconds(30);
         };
         let endpoint = self.triggers.first().and_then(|trigger| trigger.endpoint);
-        phase::next(endpoint, self.interval(subject), self.ticket.slot, now)
+        let next = |period: Span| phase::next(endpoint, period, self.ticket.slot, now);
+        let (interval, polls) = (self.interval(subject), subject.policy.polling_interval);
+        // A trigger with `useCachedMetrics` has a grid of its own: the sync period need not divide its polling interval.
+        let cached = polls > interval && subject.policy.triggers.iter().any(|trigger| trigger.cached);
+        if cached { next(interval).min(next(polls)) } else { next(interval) }
     }
 
     /// A resting object is read every `pollingInterval`; any other at least every sync period, as the HPA would.
     fn interval(&self, subject: &Subject) -> Span {
         let policy = &subject.policy;
+        let often = policy.polling_interval.min(policy.settings.sync_period);
+        if self.rests(subject) { policy.polling_interval } else { often }
+    }
+
+    /// Whether the object is inactive at its resting count.
+    fn rests(&self, subject: &Subject) -> bool {
         let active = self.last.as_ref().is_some_and(|last| last.decision.active);
         let replicas = self.target_seen().map(|seen| seen.state.replicas);
-        let resting = !active && replicas.is_some() && replicas == policy.resting();
-        if resting { policy.polling_interval } else { policy.polling_interval.min(policy.settings.sync_period) }
+        !active && replicas.is_some() && replicas == subject.policy.resting()
     }
 }
 
-/// One bit a trigger: whether any of its metrics is active.
-fn activity(evidence: &[Evidence]) -> u64 {
+/// One bit a trigger: whether any of its metrics is active, or a fallback stands for at least one replica.
+fn activity(evidence: &[Evidence], decision: &Decision) -> u64 {
     let is_active = |evidence: &Evidence| match evidence {
         Evidence::Good { readings, .. } => readings.iter().any(|(_, reading)| reading.active),
         Evidence::Failed { .. } | Evidence::Unread => false,
     };
-    let bits = evidence.iter().take(64).enumerate().filter(|(_, evidence)| is_active(evidence));
-    bits.fold(0, |bits, (index, _)| bits | 1 << index)
+    let active = evidence.iter().zip(0..=u8::MAX).filter(|(evidence, _)| is_active(evidence)).map(|(_, index)| index);
+    let substituted = decision.steps.iter().filter_map(|step| match step {
+        Step::Substituted { trigger, replicas, .. } => (*replicas >= 1).then_some(*trigger),
+        _ => None,
+    });
+    bits(active.chain(substituted))
+}
+
+/// One bit a trigger; those beyond the 64th have none.
+fn bits(triggers: impl Iterator<Item = u8>) -> u64 {
+    triggers.fold(0, |bits, trigger| bits | 1_u64.checked_shl(trigger.into()).unwrap_or(0))
 }

@@ -103,6 +103,10 @@ pub struct Shown {
     pub triggers: u64,
     /// The first trigger that fails, if any does.
     pub failing: Option<u8>,
+    /// One bit a trigger: whether it fails, and a fallback counts how often. None is set without a fallback.
+    pub failures: u64,
+    /// One bit a trigger: whether a fallback stands for it.
+    pub fallbacks: u64,
 }
 
 /// What happened.
@@ -191,6 +195,12 @@ pub struct Entry {
     pub triggers: Vec<bool>,
     /// The first trigger that fails, and the class of its failure.
     pub failing: Option<(u8, ReadErrorKind)>,
+    /// How often in a row each trigger had failed when that flipped last, in their order: 0, 1, or one more than `failureThreshold` once
+    /// the fallback acts (KEDA's `health`). None for a trigger that no fallback counts for; empty without a fallback, and before the
+    /// first decision.
+    pub failures: Vec<Option<u32>>,
+    /// The triggers that a fallback stands for, in their order (KEDA's condition Fallback).
+    pub fallbacks: Vec<u8>,
     /// The memory; none if it was never loaded: then what is stored stays.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -256,6 +266,8 @@ pub enum Event {
     },
     /// Pausing began or ended.
     Paused(bool),
+    /// A fallback stands for a trigger, or for none any more (KEDA: ScaledObjectFallbackActivated and ScaledObjectFallbackDeactivated).
+    Fallback(bool),
     /// Deciding about this object panicked; it is left alone until its spec changes.
     Quarantined(String),
     /// The stored checkpoint could not be read; the memory starts anew: nothing is lowered for one window, and the cooldown begins anew.
@@ -345,6 +357,8 @@ impl Event {
             Self::ForeignChange { .. } => "ForeignChange",
             Self::Paused(true) => "ScaledObjectPaused",
             Self::Paused(false) => "ScaledObjectUnpaused",
+            Self::Fallback(true) => "ScaledObjectFallbackActivated",
+            Self::Fallback(false) => "ScaledObjectFallbackDeactivated",
             Self::Quarantined(_) => "Quarantined",
             Self::CheckpointLost(_) => "CheckpointLost",
         }

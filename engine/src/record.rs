@@ -7,7 +7,7 @@ use tidegate_calculator::time::{Now, Span};
 
 use crate::core::{Context, WriteKind};
 use crate::object::{Loaded, Object, Writing};
-use crate::protocol::{Command, Entry, JournalError};
+use crate::protocol::{Command, Entry, JournalError, Shown};
 
 /// How long a store may take.
 pub const STORE_DEADLINE: Span = Span::seconds(10);
@@ -106,6 +106,21 @@ impl Object {
         })
     }
 
+    /// How often triggers had failed at the last flip: the live number would be another one at every store.
+    fn counts(&self, shown: Option<Shown>) -> Vec<Option<u32>> {
+        let policy = self.subject.as_ref().map(|subject| &subject.policy);
+        let (Some(shown), Some((policy, fallback))) = (shown, policy.and_then(|of| Some((of, of.fallback?)))) else {
+            return Vec::new();
+        };
+        let count = |index: usize| match (has(shown.failures, index), has(shown.fallbacks, index)) {
+            (_, true) => fallback.threshold.saturating_add(1),
+            (true, false) => 1,
+            (false, false) => 0,
+        };
+        let triggers = policy.triggers.iter().enumerate();
+        triggers.map(|(index, trigger)| (!trigger.resource_like).then(|| count(index))).collect()
+    }
+
     fn entry(&self, now: Now) -> Entry {
         let memory = match &self.memory {
             Loaded::Ready(memory) => Some(memory),
@@ -113,8 +128,8 @@ impl Object {
         };
         let decision = self.last.as_ref().map(|last| &*last.decision);
         let shown = self.record.shown;
-        let is_active =
-            |index: usize| shown.is_some_and(|shown| shown.triggers.checked_shr(bits(index)).unwrap_or(0) & 1 == 1);
+        let is_active = |index: usize| shown.is_some_and(|shown| has(shown.triggers, index));
+        let fallbacks = shown.map_or(0, |shown| shown.fallbacks);
         Entry {
             phase: self.phase(),
             replicas: self.target_seen().map(|seen| seen.state.replicas).or(memory.and_then(|memory| memory.replicas)),
@@ -128,11 +143,14 @@ impl Object {
             health: shown.map(|shown| shown.health),
             triggers: (0..self.triggers.len()).map(is_active).collect(),
             failing: self.failing(),
+            failures: self.counts(shown),
+            fallbacks: (0..=63).filter(|index| has(fallbacks, usize::from(*index))).collect(),
             checkpoint: memory.map(|memory| Checkpoint::of(memory, now)),
         }
     }
 }
 
-fn bits(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
+/// Whether the bit of this trigger is set.
+fn has(bits: u64, index: usize) -> bool {
+    bits.checked_shr(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0) & 1 == 1
 }

@@ -48,10 +48,13 @@ fn shown(facts: &ObjectFacts, record: &ScaleRecordStatus, subject: &Subject) -> 
     // One that was paused from its beginning has never been looked at.
     let active = status::is_active(&facts.status).or_else(|| paused.then_some(false))?;
     let health = record::health(record)?;
+    let (failures, fallbacks) = failures(facts, subject)?;
     // Both tell of the same health: else one of the two writes of the last store is missing.
     let reason = match &subject.hold {
         Some(hold) if !status::is_observing(hold) => hold.reason,
         _ if paused => Health::Good.reason(),
+        // Its fallback waits.
+        _ if health == Health::Failing && !active && failures != 0 => Health::Good.reason(),
         _ => health.reason(),
     };
     status::is_ready_because(&facts.status, reason).then(|| Shown {
@@ -59,8 +62,25 @@ fn shown(facts: &ObjectFacts, record: &ScaleRecordStatus, subject: &Subject) -> 
         health,
         paused,
         triggers: triggers(facts, &facts.status),
-        failing: record::failing(record),
+        // What a fallback stands for is no trouble, so the record does not name it.
+        failing: record::failing(record).into_iter().chain(first(failures)).min(),
+        failures,
+        fallbacks,
     })
+}
+
+/// What is shown of failing triggers and of the fallback; none if it is not about this subject.
+fn failures(facts: &ObjectFacts, subject: &Subject) -> Option<(u64, u64)> {
+    let never_looked = subject.policy.pause != Pause::No && facts.status.health.is_empty();
+    match subject.policy.fallback.filter(|_| !never_looked) {
+        Some(fallback) => status::failures(&facts.status, facts, fallback.threshold),
+        None => facts.status.health.is_empty().then_some((0, 0)),
+    }
+}
+
+/// The first of these triggers.
+fn first(bits: u64) -> Option<u8> {
+    u8::try_from(bits.trailing_zeros()).ok().filter(|_| bits != 0)
 }
 
 /// Whether the object says already that it is refused for this.
@@ -136,7 +156,15 @@ mod tests {
 
     #[test]
     fn what_was_stored_is_shown() {
-        let of_active = Shown { active: true, health: Health::Good, paused: false, triggers: 1, failing: None };
+        let of_active = Shown {
+            active: true,
+            health: Health::Good,
+            paused: false,
+            triggers: 1,
+            failing: None,
+            failures: 0,
+            fallbacks: 0,
+        };
         assert_eq!(shown_of(&active()), Some(of_active));
         assert_eq!(shown_of(&cooling()), Some(Shown { active: false, triggers: 0, ..of_active }));
         let failing = Some((1, ReadErrorKind::Timeout));
@@ -151,6 +179,29 @@ mod tests {
         let (facts, subject) = object(|_| {});
         let told = stored(&after(facts, &active()), Some(&subject));
         assert_eq!((told.replicas, told.checkpoint.0.as_str()), (Some(8), r#"{"v":1,"n":8}"#));
+    }
+
+    #[test]
+    fn a_fallback_is_shown_too() {
+        let (facts, subject) = object(|object| {
+            object["spec"]["fallback"] = json!({ "failureThreshold": 3, "replicas": 6 });
+        });
+        let shown = |entry: &Entry, facts: &ObjectFacts| stored(&after(facts.clone(), entry), Some(&subject)).shown;
+        let counts = |first, second| Entry { failures: vec![Some(first), Some(second)], ..active() };
+        let told = |entry: &Entry| {
+            shown(entry, &facts).map(|shown| (shown.failures, shown.fallbacks, shown.failing)).expect("all is shown")
+        };
+        assert_eq!(told(&counts(0, 0)), (0, 0, None));
+        let failing = Some((1, ReadErrorKind::Timeout));
+        assert_eq!(told(&Entry { health: Some(Health::Partial), failing, ..counts(0, 1) }), (2, 0, Some(1)));
+        assert_eq!(told(&Entry { fallbacks: vec![1], failing, ..counts(0, 4) }), (2, 2, Some(1)));
+        let waits = Entry { health: Some(Health::Failing), failing, failures: vec![Some(0), Some(1)], ..cooling() };
+        assert_eq!(told(&waits), (2, 0, Some(1)));
+        assert_eq!(shown(&active(), &facts), None, "the fallback is new: its counts are not there");
+        // And one that was taken away has left counts behind.
+        let (plain, subject) = object(|_| {});
+        let left = after(plain, &counts(0, 4));
+        assert_eq!(stored(&left, Some(&subject)).shown, None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Says what a ScaledObject's `/status` should hold, in KEDA's fields and words, so that KEDA's tools go on working.
 //!
 //! Everything here is pure: facts, an entry of the engine and the status before go in, the status after and the merge patch
-//! between the two come out. The rules are keda-semantics §1.2 and §1.4. `hpaName` is never written, and `health`,
-//! `compositeScalerName` and `resourceMetricNames` stay as they are.
+//! between the two come out. The rules are keda-semantics §1.2 and §1.4. `hpaName` is never written, and `compositeScalerName` and
+//! `resourceMetricNames` stay as they are.
 //!
 //! `lastActiveTime` moves only when the Active condition does: while an object is active, the condition itself says that
 //! the last activity is now.
@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Map, Value, json};
 use tidegate_crds::TriggerActivity;
 use tidegate_crds::annotations::PAUSED_REPLICAS;
-use tidegate_crds::scaled_object::GroupVersionKindResource;
+use tidegate_crds::scaled_object::{GroupVersionKindResource, Health};
 use tidegate_engine::protocol::{Activity, Entry};
 use tidegate_engine::snapshot::Phase;
 use tidegate_engine::subject::TargetRef;
@@ -25,6 +25,10 @@ use super::known::{ObjectFacts, StatusView};
 
 pub(super) use conditions::{has_become_ready, is_force_activated, is_observing, is_ready_because};
 pub(super) use words::{LONGEST_MESSAGE, count, cut, refusal, seconds};
+
+/// What `health.status` may say.
+const HAPPY: &str = "Happy";
+const FAILING: &str = "Failing";
 
 /// A status that differs from the one before.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +62,7 @@ fn next(facts: &ObjectFacts, entry: &Entry, previous: &StatusView) -> StatusView
         status.triggers_types = Some(facts.trigger_types.clone());
         status.authentications_types = Some(facts.authentications.clone());
         status.triggers_activity = activity(facts, entry, &previous.triggers_activity);
+        status.health = health(facts, entry, &previous.health);
         status.paused_replica_count = paused_at(facts, entry, previous);
     }
     status.conditions = conditions::next(facts, entry, &previous.conditions);
@@ -138,6 +143,47 @@ fn activity(
         })
     });
     activity.collect()
+}
+
+/// How often triggers have failed in a row, as their last flip says it; kept by objects with a fallback alone.
+fn health(facts: &ObjectFacts, entry: &Entry, previous: &BTreeMap<String, Health>) -> BTreeMap<String, Health> {
+    let names = facts.metric_names.iter().enumerate();
+    let looked = entry.health.is_some() && entry.phase != Phase::Paused;
+    let health = names.flat_map(|(index, names)| {
+        let now = entry.failures.get(index).copied().flatten().map(health_after);
+        names.iter().filter_map(move |name| {
+            let health = if looked { now.clone() } else { previous.get(name).cloned() };
+            Some((name.clone(), health?))
+        })
+    });
+    health.collect()
+}
+
+fn health_after(failures: u32) -> Health {
+    let status = if failures == 0 { HAPPY } else { FAILING };
+    Health { number_of_failures: Some(count(failures)), status: Some(status.to_owned()) }
+}
+
+/// The triggers that fail, and those of them that have failed more than `threshold` times; one bit a trigger. None if the status does
+/// not say it of every metric of these facts, and of no other.
+pub(super) fn failures(status: &StatusView, facts: &ObjectFacts, threshold: u32) -> Option<(u64, u64)> {
+    let known = facts.metric_names.iter().flatten();
+    if known.clone().count() != status.health.len() {
+        return None;
+    }
+    let (mut failing, mut acting) = (0, 0);
+    for (names, index) in facts.metric_names.iter().zip(0_u32..) {
+        let bit = 1_u64.checked_shl(index).unwrap_or(0);
+        for name in names {
+            let health = status.health.get(name)?;
+            if health.status.as_deref() == Some(FAILING) {
+                failing |= bit;
+                let more = health.number_of_failures.is_some_and(|failures| i64::from(failures) > i64::from(threshold));
+                acting |= if more { bit } else { 0 };
+            }
+        }
+    }
+    (conditions::falls_back(&status.conditions) == (acting != 0)).then_some((failing, acting))
 }
 
 /// `paused-replicas` while it holds the object.

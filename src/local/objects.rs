@@ -156,6 +156,8 @@ mod tests {
             health: Some(Health::Good),
             triggers: vec![true],
             failing: None,
+            failures: Vec::new(),
+            fallbacks: Vec::new(),
             checkpoint: Some(Checkpoint(text.to_owned())),
         }
     }

@@ -143,6 +143,8 @@ fn describe(event: &Event) -> String {
         Event::ForeignChange { from, to } => format!("somebody else changed the replicas from {from} to {to}"),
         Event::Paused(true) => "an annotation pauses it".to_owned(),
         Event::Paused(false) => "it is scaled again".to_owned(),
+        Event::Fallback(true) => "a trigger has failed for so long that the fallback stands for it".to_owned(),
+        Event::Fallback(false) => "the fallback stands for no trigger any more".to_owned(),
         Event::Quarantined(why) => {
             format!("deciding about it failed, and it is left alone until its text changes: {why}")
         }

@@ -13,6 +13,7 @@ mod annotations;
 mod authentication;
 mod behavior;
 mod conflicts;
+mod fallback;
 mod files;
 mod findings;
 mod fingerprint;

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::findings::Findings;
 use super::surroundings::Surroundings;
-use crate::manifests::path;
 
 /// The end of every refusal.
 const NOT_YET: &str = "is not supported yet";
@@ -12,10 +11,6 @@ const NOT_YET: &str = "is not supported yet";
 /// Says it for a `ScaledObject`.
 pub(super) fn check(spec: &Value, known: &dyn Surroundings, findings: &mut Findings) {
     let given = |pointer: &str| spec.pointer(pointer).filter(|value| !value.is_null());
-    if given("/fallback").is_some() {
-        let allowed = format!("{NOT_YET}; without it, replicas stay as they are while a trigger fails");
-        findings.refuse("fallback", None, allowed);
-    }
     if given("/advanced/restoreToOriginalReplicaCount") == Some(&Value::Bool(true)) && !known.restores() {
         let allowed = "is honoured on a cluster only; here replicas stay as they are when the object is deleted";
         findings.refuse("advanced.restoreToOriginalReplicaCount", Some("true".to_owned()), allowed);
@@ -29,12 +24,5 @@ pub(super) fn check(spec: &Value, known: &dyn Surroundings, findings: &mut Findi
     if let Some(name) = given("/advanced/horizontalPodAutoscalerConfig/name").and_then(Value::as_str) {
         let allowed = "has no effect: no HorizontalPodAutoscaler is made";
         findings.tell("advanced.horizontalPodAutoscalerConfig.name", Some(name.to_owned()), allowed);
-    }
-    let triggers = given("/triggers").and_then(Value::as_array);
-    for (index, trigger) in triggers.into_iter().flatten().enumerate() {
-        if trigger.get("useCachedMetrics") == Some(&Value::Bool(true)) {
-            let place = path::child(&path::item("triggers", index), "useCachedMetrics");
-            findings.refuse(place, Some("true".to_owned()), NOT_YET);
-        }
     }
 }

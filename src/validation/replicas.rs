@@ -70,7 +70,12 @@ fn without_effect(spec: &Value, bounds: &Bounds, settings: &Settings, findings: 
             findings.warn(name, None, reason);
         }
     }
-    if spec.get("pollingInterval").is_some_and(Value::is_number) && bounds.polling_interval >= settings.sync_period {
+    // A fallback counts polling intervals, and a trigger with `useCachedMetrics` is read once in each.
+    let triggers = spec.get("triggers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let cached = triggers.iter().any(|trigger| trigger.get("useCachedMetrics") == Some(&Value::Bool(true)));
+    let counts = cached || spec.get("fallback").is_some_and(Value::is_object);
+    let given = spec.get("pollingInterval").is_some_and(Value::is_number);
+    if given && !counts && bounds.polling_interval >= settings.sync_period {
         let pace = settings.sync_period;
         findings.warn("pollingInterval", None, format!("{reason}, so triggers are read every {pace}"));
     }

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tidegate_calculator::behavior::Behavior;
 use tidegate_calculator::policy::{Policy, Settings};
-use tidegate_engine::subject::{Finding, ObjectId, Subject, TargetRef, Trigger};
+use tidegate_engine::subject::{Finding, ObjectId, Subject, TargetRef};
 
 use super::annotations::Steering;
 use super::findings::Findings;
 use super::replicas::Bounds;
 use super::surroundings::Surroundings;
-use super::{annotations, behavior, fingerprint, metadata, refused, replicas, schema, target, triggers};
+use super::{annotations, behavior, fallback, fingerprint, metadata, refused, replicas, schema, target, triggers};
 
 /// What came of a check.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +42,8 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
     let steering = annotations::read(&all_annotations, &mut findings);
     let bounds = replicas::read(spec, settings, &mut findings);
     let behavior = behavior::read(spec, settings, &mut findings);
+    let fallback = fallback::read(spec, &mut findings);
+    let cached = triggers::cached(spec, &mut findings);
     refused::check(spec, known, &mut findings);
 
     let id = metadata::id(value);
@@ -65,7 +66,12 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
             id: id.clone(),
             generation: fingerprint::generation(value, &all_annotations),
             created,
-            policy: policy(&bounds, behavior, &steering, &triggers, settings),
+            policy: Policy {
+                behavior,
+                fallback,
+                triggers: triggers::policies(&triggers, &cached),
+                ..policy(&bounds, &steering, settings)
+            },
             triggers,
             target: target.clone(),
             hold: None,
@@ -75,13 +81,8 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
     Validated { id, target, created, subject, findings: findings.list }
 }
 
-fn policy(
-    bounds: &Bounds,
-    behavior: Option<Behavior>,
-    steering: &Steering,
-    triggers: &[Trigger],
-    settings: &Settings,
-) -> Policy {
+/// The policy but for its triggers and what is said of them.
+fn policy(bounds: &Bounds, steering: &Steering, settings: &Settings) -> Policy {
     Policy {
         min: bounds.min,
         max: bounds.max,
@@ -89,8 +90,8 @@ fn policy(
         polling_interval: bounds.polling_interval,
         cooldown: bounds.cooldown,
         initial_cooldown: bounds.initial_cooldown,
-        triggers: triggers.iter().map(triggers::policy).collect(),
-        behavior,
+        triggers: Vec::new(),
+        behavior: None,
         fallback: None,
         pause: steering.pause,
         paused_scale_in: steering.paused_scale_in,

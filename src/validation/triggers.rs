@@ -26,6 +26,8 @@ const METRIC_TYPES: [(&str, MetricType); 3] = [
 const COUNTED: [&str; 3] = ["Deployment", "StatefulSet", "ReplicaSet"];
 /// Triggers on what pods use: never active, and never an error for scaling to zero.
 const RESOURCE_LIKE: [&str; 2] = ["cpu", "memory"];
+/// Triggers that have no use for `useCachedMetrics`.
+const NEVER_CACHED: [&str; 3] = ["cpu", "memory", "cron"];
 
 /// Reads the triggers and says everything that is wrong with them. Only of use when no object-level error was found.
 pub(super) fn read(
@@ -67,15 +69,37 @@ pub(super) fn read(
     triggers
 }
 
-/// What a decision needs to know of a trigger.
-pub(super) fn policy(trigger: &Trigger) -> TriggerPolicy {
-    TriggerPolicy {
+/// Whether triggers of this type have no fallback and no activity of their own.
+pub(super) fn is_resource_like(kind: &str) -> bool {
+    RESOURCE_LIKE.contains(&kind)
+}
+
+/// Which triggers say `useCachedMetrics`, by position (keda-semantics §6.1 rule 6).
+pub(super) fn cached(spec: &Value, findings: &mut Findings) -> Vec<bool> {
+    let entries = spec.get("triggers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is_cached = |(index, entry): (usize, &Value)| {
+        let cached = entry.get("useCachedMetrics") == Some(&Value::Bool(true));
+        let kind = entry.get("type").and_then(Value::as_str).unwrap_or_default();
+        if cached && NEVER_CACHED.contains(&kind) {
+            let place = path::child(&path::item("triggers", index), "useCachedMetrics");
+            let allowed = format!("is not allowed for a trigger of type {kind}; take it away, or say false");
+            findings.refuse(place, Some("true".to_owned()), allowed);
+        }
+        cached
+    };
+    entries.iter().enumerate().map(is_cached).collect()
+}
+
+/// What a decision needs to know of triggers; `cached` is by position.
+pub(super) fn policies(triggers: &[Trigger], cached: &[bool]) -> Vec<TriggerPolicy> {
+    let policy = |(trigger, cached): (&Trigger, &bool)| TriggerPolicy {
         kind: trigger.spec.kind.clone(),
         name: trigger.spec.name.clone(),
-        resource_like: RESOURCE_LIKE.contains(&trigger.spec.kind.as_str()),
+        resource_like: is_resource_like(&trigger.spec.kind),
         metric_type: trigger.spec.metric_type,
-        cached: false,
-    }
+        cached: *cached,
+    };
+    triggers.iter().zip(cached).map(policy).collect()
 }
 
 /// Takes values of metadata out of the findings about structure, but for those that the trigger's type declares as no

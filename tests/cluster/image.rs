@@ -103,7 +103,8 @@ impl Image {
                 "FROM" => image = Self { base: rest.to_owned(), ..Self::default() },
                 "COPY" => image.copies.extend(copy(rest)),
                 "ENV" => {
-                    image.environment.extend(rest.split_once('=').map(|(key, text)| (key.to_owned(), text.to_owned())))
+                    let (key, text) = rest.split_once('=').unwrap_or_else(|| panic!("{line}"));
+                    image.environment.push((key.to_owned(), text.to_owned()));
                 }
                 "USER" => rest.clone_into(&mut image.user),
                 "ENTRYPOINT" => image.command = list(),

@@ -8,6 +8,7 @@ mod authentications;
 mod burst;
 mod control_plane;
 mod crash;
+mod fallback;
 mod foreign;
 mod gate;
 mod handover;
@@ -53,6 +54,7 @@ pub(crate) fn all() -> Vec<Trial> {
         overlays::trials(),
         image::trials(),
         quiet::trials(),
+        fallback::trials(),
         crash::trials(),
         burst::trials(),
         handover::trials(),

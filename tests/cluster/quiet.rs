@@ -30,7 +30,7 @@ fn restart() {
     for (number, name) in names.iter().enumerate() {
         let list = format!("restart-{number}");
         let address = if number % 4 == 3 { "127.0.0.1:1" } else { &address };
-        let spec = if number == 1 { "  fallback: {failureThreshold: 0, replicas: 1}" } else { "" };
+        let spec = if number == 1 { "  advanced: {scalingModifiers: {formula: a}}" } else { "" };
         if number != 2 {
             space.deploy(&Deployment { name, ..Deployment::default() });
         }

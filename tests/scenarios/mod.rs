@@ -4,6 +4,7 @@ mod bad_input;
 mod burst;
 mod commands;
 mod demo;
+mod fallback;
 mod local;
 mod restart;
 mod trouble;
@@ -15,6 +16,7 @@ pub(crate) fn all() -> Vec<Trial> {
     [
         trouble::trials(),
         burst::trials(),
+        fallback::trials(),
         restart::trials(),
         demo::trials(),
         local::trials(),

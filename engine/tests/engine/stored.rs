@@ -1,7 +1,7 @@
 //! What is stored already: a start and a takeover store and tell nothing that is there, and our first write never comes before it.
 
 use tidegate_calculator::memory::checkpoint::Checkpoint;
-use tidegate_calculator::policy::{Pause, Policy};
+use tidegate_calculator::policy::{Fallback, FallbackBehavior, Pause, Policy};
 use tidegate_calculator::source::ReadErrorKind;
 use tidegate_calculator::time::Span;
 use tidegate_engine::protocol::{Change, Entry, Event, Input, Shown, Stored, Tenure};
@@ -10,13 +10,18 @@ use crate::world::{World, id, policy, subject};
 
 /// What a world keeps of an entry.
 fn stored(entry: &Entry) -> Stored {
-    let triggers = entry.triggers.iter().rev().fold(0, |bits, is_active| bits << 1 | u64::from(*is_active));
+    let bits = |set: &mut dyn Iterator<Item = bool>| {
+        set.zip(0..).fold(0_u64, |bits, (is_set, index)| bits | u64::from(is_set) << index)
+    };
+    let triggers = bits(&mut entry.triggers.iter().copied());
     let shown = Shown {
         active: entry.active.unwrap(),
         health: entry.health.unwrap(),
         paused: entry.phase.reason() == "Paused",
         triggers,
         failing: entry.failing.map(|(index, _)| index),
+        failures: bits(&mut entry.failures.iter().map(|failures| failures.is_some_and(|count| count > 0))),
+        fallbacks: bits(&mut (0..64).map(|index| entry.fallbacks.contains(&index))),
     };
     let checkpoint = entry.checkpoint.clone().unwrap_or_default();
     Stored { checkpoint, replicas: entry.replicas, shown: Some(shown), ..Stored::default() }
@@ -39,16 +44,19 @@ fn restarted(before: &World, policy: &Policy, change: impl FnOnce(&mut World)) -
     world
 }
 
-/// Objects that are settled: idle, active, with a trigger that fails, paused.
+/// Objects that are settled: idle, active, with a trigger that fails, with a fallback that acts, paused.
 fn settled() -> Vec<(World, Policy)> {
     let idle = (World::new(0, policy()), policy());
     let mut active = (World::new(8, policy()), policy());
     active.0.backlog.insert(0, Ok(40));
     let mut failing = (World::new(3, policy()), policy());
     failing.0.backlog.insert(0, Err(ReadErrorKind::Unavailable));
+    let fallback = Some(Fallback { threshold: 3, replicas: 5, behavior: FallbackBehavior::Static });
+    let mut substituted = (World::new(3, Policy { fallback, ..policy() }), Policy { fallback, ..policy() });
+    substituted.0.backlog.insert(0, Err(ReadErrorKind::Unavailable));
     let paused = Policy { pause: Pause::Plain, ..policy() };
     let paused = (World::new(5, paused.clone()), paused);
-    let mut worlds = vec![idle, active, failing, paused];
+    let mut worlds = vec![idle, active, failing, substituted, paused];
     for (world, _) in &mut worlds {
         world.run_to(1_000_000);
         assert!(!world.stored.is_empty());

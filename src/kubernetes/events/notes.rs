@@ -28,6 +28,8 @@ pub(super) fn note(facts: &ObjectFacts, event: &Event) -> String {
         }
         Event::Paused(true) => "ScaledObject is paused".to_owned(),
         Event::Paused(false) => "pause annotation removed for ScaledObject".to_owned(),
+        Event::Fallback(true) => "ScaledObject fallback is active".to_owned(),
+        Event::Fallback(false) => "ScaledObject fallback is no longer active".to_owned(),
         Event::Quarantined(why) => {
             format!("Deciding failed, and the object is left alone until its text changes: {why}")
         }
@@ -54,6 +56,7 @@ pub(super) fn action(event: &Event) -> String {
         Event::ApplyFailed(error) => hashed("Scale", &error.to_string()),
         Event::ForeignChange { from, to } => format!("SeeFrom{from}To{to}"),
         Event::Paused(_) => "Pause".to_owned(),
+        Event::Fallback(_) => "FallBack".to_owned(),
         Event::Quarantined(why) => hashed("Decide", why),
         Event::CheckpointLost(why) => hashed("Load", why),
     }

@@ -145,6 +145,8 @@ fn notes_are_those_of_keda_where_it_has_one() {
         (Event::ForeignChange { from: 3, to: 1 }, "Somebody else changed apps/v1.Deployment shop/worker from 3 to 1"),
         (Event::Paused(true), "ScaledObject is paused"),
         (Event::Paused(false), "pause annotation removed for ScaledObject"),
+        (Event::Fallback(true), "ScaledObject fallback is active"),
+        (Event::Fallback(false), "ScaledObject fallback is no longer active"),
     ];
     for (event, expected) in table {
         assert_eq!(notes::note(&facts(), &event), expected);

@@ -78,6 +78,9 @@ fn scaling_active(entry: &Entry) -> Said {
         (Phase::Starting | Phase::Running | Phase::Held(_), None) => {
             told(UNKNOWN, "Starting", "the triggers have not been read yet")
         }
+        (_, Some(Health::Good)) if !entry.fallbacks.is_empty() => {
+            (TRUE, "ValidMetricFound", format!("the fallback stands for {}", substituted(entry)))
+        }
         (_, Some(Health::Good)) => told(TRUE, "ValidMetricFound", "all triggers give values"),
         (_, Some(Health::Partial)) => {
             (TRUE, "ValidMetricFound", format!("some triggers give values; {}", trouble(entry)))
@@ -139,6 +142,12 @@ fn trouble(entry: &Entry) -> String {
         Some((trigger, kind)) => format!("{TRIGGER}{trigger}] ({}) cannot be read", kind.reason()),
         None => "a trigger gives a value that cannot be used".to_owned(),
     }
+}
+
+/// `triggers[0], triggers[2]`: those that a fallback stands for.
+fn substituted(entry: &Entry) -> String {
+    let names: Vec<String> = entry.fallbacks.iter().map(|trigger| format!("{TRIGGER}{trigger}]")).collect();
+    names.join(", ")
 }
 
 /// The first failing trigger, read back from the condition.

@@ -38,7 +38,7 @@ pub(super) fn next(facts: &ObjectFacts, entry: &Entry, previous: &[Condition]) -
     let mut conditions = vec![
         ready(facts, entry, before(READY)),
         active_condition(facts, entry, before(ACTIVE)),
-        condition(FALLBACK, FALSE, "NoFallbackFound", "No fallbacks are active on this scaled object"),
+        fallback(entry),
         paused(&facts.annotations, before(PAUSED_TYPE)),
     ];
     let held = matches!(entry.phase, Phase::Held(_));
@@ -51,6 +51,11 @@ pub(super) fn next(facts: &ObjectFacts, entry: &Entry, previous: &[Condition]) -
 /// The status of the Active condition; none if there is no such condition.
 pub(super) fn active(conditions: &[Condition]) -> Option<&str> {
     conditions.iter().find(|condition| condition.kind == ACTIVE).map(|condition| condition.status.as_str())
+}
+
+/// Whether the Fallback condition says that a fallback acts.
+pub(super) fn falls_back(conditions: &[Condition]) -> bool {
+    conditions.iter().any(|condition| condition.kind == FALLBACK && condition.status == TRUE)
 }
 
 /// Whether the object is ready for scaling now and was not before: then KEDA tells people. A pause is no such news.
@@ -104,10 +109,31 @@ fn ready(facts: &ObjectFacts, entry: &Entry, before: Option<&Condition>) -> Cond
             }
             match &entry.apply_error {
                 Some(error) => failed("FailedUpdateScale", &error.to_string()),
+                None if waits_for_fallback(entry) => healthy(Some(Health::Good), before),
                 None => healthy(entry.health, before),
             }
         }
     }
+}
+
+/// Nothing acts while the object is not obeyed.
+fn fallback(entry: &Entry) -> Condition {
+    let obeyed = !matches!(entry.phase, Phase::Refused(_) | Phase::Quarantined(_));
+    if obeyed && !entry.fallbacks.is_empty() {
+        return condition(
+            FALLBACK,
+            TRUE,
+            "FallbackExists",
+            "At least one trigger is falling back on this scaled object",
+        );
+    }
+    condition(FALLBACK, FALSE, "NoFallbackFound", "No fallbacks are active on this scaled object")
+}
+
+/// Nothing is active, and what fails has a fallback that does not act yet: to KEDA that is no trouble (keda-semantics §4.10).
+fn waits_for_fallback(entry: &Entry) -> bool {
+    let fails = entry.failures.iter().flatten().any(|failures| *failures > 0);
+    entry.health == Some(Health::Failing) && entry.active == Some(false) && fails
 }
 
 /// Ready as the triggers say it. Before the first decision it stays as it was.

@@ -60,6 +60,8 @@ pub(in crate::kubernetes) fn active() -> Entry {
         health: Some(Health::Good),
         triggers: vec![true, false],
         failing: None,
+        failures: Vec::new(),
+        fallbacks: Vec::new(),
         checkpoint: Some(Checkpoint(r#"{"v":1,"n":8}"#.to_owned())),
     }
 }
@@ -90,6 +92,8 @@ pub(in crate::kubernetes) fn nothing(phase: Phase) -> Entry {
         health: None,
         triggers: Vec::new(),
         failing: None,
+        failures: Vec::new(),
+        fallbacks: Vec::new(),
         checkpoint: None,
     }
 }

@@ -285,3 +285,58 @@ fn becoming_ready_is_news_once_and_a_pause_is_none() {
     assert!(!has_become_ready(&ready, &ready) && !has_become_ready(&ready, &failing));
     assert!(!has_become_ready(&failing, &paused) && !has_become_ready(&paused, &ready));
 }
+
+/// The second trigger fails; its fallback acts if `failures` says more than the threshold.
+fn failing(failures: u32, acts: bool) -> Entry {
+    Entry { failures: vec![Some(0), Some(failures)], fallbacks: if acts { vec![1] } else { Vec::new() }, ..active() }
+}
+
+#[test]
+fn a_fallback_is_shown_as_keda_does() {
+    let before = after(&facts(), &failing(0, false), &StatusView::default());
+    let health = json!({
+        "s0-redis-orders": { "numberOfFailures": 0, "status": "Happy" },
+        "s1-redis-returns": { "numberOfFailures": 0, "status": "Happy" },
+    });
+    assert_eq!(serde_json::to_value(&before.health).unwrap(), health);
+    let expected =
+        json!({ "status": { "health": { "s1-redis-returns": { "numberOfFailures": 1, "status": "Failing" } } } });
+    assert_eq!(patch(&facts(), &failing(1, false), &before), expected);
+    let acting = patch(&facts(), &failing(4, true), &before);
+    assert_eq!(
+        acting["status"]["conditions"][2],
+        told("Fallback", "True", "FallbackExists", "At least one trigger is falling back on this scaled object")
+    );
+    assert_eq!(
+        acting["status"]["health"],
+        json!({ "s1-redis-returns": { "numberOfFailures": 4, "status": "Failing" } })
+    );
+    let acting = after(&facts(), &failing(4, true), &before);
+    assert_eq!(after(&facts(), &failing(0, false), &acting), before);
+    // While it waits, the object is ready, unless something is active.
+    let waits = Entry { health: Some(Health::Failing), active: Some(false), ..failing(1, false) };
+    let ready = |entry: &Entry| after(&facts(), entry, &before).conditions[0].status.clone();
+    assert_eq!(ready(&waits), "True");
+    assert_eq!(ready(&Entry { health: Some(Health::Partial), ..failing(1, false) }), "Unknown");
+    assert_eq!(ready(&Entry { failures: Vec::new(), ..waits }), "False");
+    // A pause looks at nothing, and an object that is not obeyed falls back on nothing.
+    let paused = Entry { phase: Phase::Paused, failures: Vec::new(), ..failing(4, true) };
+    assert_eq!(after(&facts(), &paused, &acting).health, acting.health);
+    let refused = Entry { phase: Phase::Refused(Vec::new()), ..failing(4, true) };
+    assert!(!conditions::falls_back(&after(&facts(), &refused, &acting).conditions));
+    // Without a fallback nothing is counted, and what was counted goes.
+    assert_eq!(patch(&facts(), &active(), &before), json!({ "status": { "health": null } }));
+}
+
+#[test]
+fn what_is_shown_of_failures_is_read_back() {
+    let read = |entry: &Entry| failures(&after(&facts(), entry, &StatusView::default()), &facts(), 3);
+    assert_eq!(read(&failing(0, false)), Some((0, 0)));
+    assert_eq!(read(&failing(1, false)), Some((0b10, 0)));
+    assert_eq!(read(&failing(4, true)), Some((0b10, 0b10)));
+    assert_eq!(read(&active()), None, "nothing was counted yet");
+    let mut status = after(&facts(), &failing(4, true), &StatusView::default());
+    assert_eq!(failures(&status, &facts(), 4), None, "another threshold: the condition says something else");
+    status.health.remove("s0-redis-orders");
+    assert_eq!(failures(&status, &facts(), 3), None);
+}

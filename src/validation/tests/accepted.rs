@@ -190,3 +190,53 @@ fn locations_put_the_spec_back() {
         assert_eq!(location(path), expected);
     }
 }
+
+#[test]
+fn fallback_and_cached_metrics_reach_the_policy() {
+    use tidegate_calculator::policy::{Fallback, FallbackBehavior};
+    let plain = accepted(&good()).policy;
+    assert_eq!((plain.fallback, plain.triggers[0].cached), (None, false));
+    let cases = [
+        (json!({ "failureThreshold": 3, "replicas": 6 }), 3, 6, FallbackBehavior::Static),
+        (json!({ "failureThreshold": 0, "replicas": 0, "behavior": "static" }), 0, 0, FallbackBehavior::Static),
+        (
+            json!({ "failureThreshold": 1, "replicas": 2, "behavior": "currentReplicas" }),
+            1,
+            2,
+            FallbackBehavior::CurrentReplicas,
+        ),
+        (
+            json!({ "failureThreshold": 1, "replicas": 2, "behavior": "currentReplicasIfHigher" }),
+            1,
+            2,
+            FallbackBehavior::CurrentReplicasIfHigher,
+        ),
+        (
+            json!({ "failureThreshold": 1, "replicas": 2, "behavior": "currentReplicasIfLower" }),
+            1,
+            2,
+            FallbackBehavior::CurrentReplicasIfLower,
+        ),
+    ];
+    for (block, threshold, replicas, behavior) in cases {
+        let policy = accepted(&with("/spec/fallback", block)).policy;
+        assert_eq!(policy.fallback, Some(Fallback { threshold, replicas, behavior }));
+    }
+    let trigger = good()["spec"]["triggers"][0].clone();
+    let mut object = with("/spec/triggers", json!([trigger, trigger]));
+    set(&mut object, "/spec/triggers/1/useCachedMetrics", json!(true));
+    let cached: Vec<bool> = accepted(&object).policy.triggers.iter().map(|trigger| trigger.cached).collect();
+    assert_eq!(cached, [false, true]);
+}
+
+#[test]
+fn a_polling_interval_has_an_effect_where_it_is_counted() {
+    let warned = |object: &Value| texts(&check(object)).iter().any(|text| text.starts_with("warning pollingInterval"));
+    let mut object = with("/spec/minReplicaCount", json!(1));
+    set(&mut object, "/spec/pollingInterval", json!(60));
+    assert!(warned(&object));
+    let mut cached = object.clone();
+    set(&mut cached, "/spec/triggers/0/useCachedMetrics", json!(true));
+    set(&mut object, "/spec/fallback", json!({ "failureThreshold": 3, "replicas": 6 }));
+    assert!(!warned(&cached) && !warned(&object));
+}

@@ -59,8 +59,8 @@ fn object_level_errors_are_named_exactly() {
         ),
         one(
             "/spec/triggers/0/useCachedMetrics",
-            json!(true),
-            "error triggers[0].useCachedMetrics: \"true\" is not supported yet",
+            json!("true"),
+            "error triggers[0].useCachedMetrics: \"true\" is a text, not true or false; take the quotes away",
         ),
         one("/spec/triggers/0/authenticationRef", json!({}), "error triggers[0].authenticationRef.name: is required"),
         one(
@@ -71,9 +71,28 @@ fn object_level_errors_are_named_exactly() {
         ),
         one(
             "/spec/fallback",
-            json!({ "failureThreshold": 3, "replicas": 6 }),
-            "error fallback: is not supported yet; without it, replicas stay as they are while a trigger fails",
+            json!({ "failureThreshold": 3, "replicas": 6, "behavior": "scalingModifiers" }),
+            "error fallback.behavior: \"scalingModifiers\" is not supported yet; static, currentReplicas, currentReplicasIfHigher and \
+             currentReplicasIfLower are",
         ),
+        one(
+            "/spec/fallback",
+            json!({ "failureThreshold": -1, "replicas": 6 }),
+            "error fallback.failureThreshold: \"-1\" is not an integer >= 0",
+        ),
+        one(
+            "/spec/fallback",
+            json!({ "failureThreshold": 3, "replicas": -1 }),
+            "error fallback.replicas: \"-1\" is not an integer >= 0",
+        ),
+        one("/spec/fallback", json!({ "failureThreshold": 3 }), "error fallback.replicas: is required"),
+        one(
+            "/spec/fallback",
+            json!({ "failureThreshold": 3, "replicas": 6, "behavior": "Static" }),
+            "error fallback.behavior: \"Static\" is not one of static, currentReplicas, currentReplicasIfHigher, \
+             currentReplicasIfLower, scalingModifiers; did you mean static?",
+        ),
+        one("/spec/fallback", json!(3), "error fallback: \"3\" is an integer, not a map"),
         one(
             "/spec/advanced/restoreToOriginalReplicaCount",
             json!(true),
@@ -215,5 +234,31 @@ fn a_value_metric_needs_pods_that_are_counted() {
             found.findings.iter().filter(|finding| finding.severity == tidegate_engine::subject::Severity::Error);
         assert_eq!(errors.map(ToString::to_string).collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
         assert_eq!(found.subject.is_none(), refused.is_some());
+    }
+}
+
+#[test]
+fn what_is_cached_or_has_a_fallback_must_be_external() {
+    for kind in ["cpu", "memory", "cron", "redis"] {
+        let mut object = with("/spec/triggers/0/type", json!(kind));
+        set(&mut object, "/spec/triggers/0/useCachedMetrics", json!(true));
+        let expected = format!(
+            "error triggers[0].useCachedMetrics: \"true\" is not allowed for a trigger of type {kind}; take it away, or say false"
+        );
+        assert_eq!(texts(&check(&object)).contains(&expected), kind != "redis", "{kind}: {:?}", texts(&check(&object)));
+        set(&mut object, "/spec/triggers/0/useCachedMetrics", json!(false));
+        assert!(!texts(&check(&object)).contains(&expected), "{kind}");
+    }
+    let fallback = json!({ "failureThreshold": 3, "replicas": 6 });
+    let useless =
+        "error fallback: stands for no trigger: all are of type cpu or memory; a trigger of another type is needed";
+    let cpu = json!({ "type": "cpu", "metricType": "Utilization", "metadata": { "value": "50" } });
+    let redis = good()["spec"]["triggers"][0].clone();
+    for (triggers, refused) in [(json!([cpu]), true), (json!([cpu, redis]), false), (json!([]), false)] {
+        let mut object = with("/spec/triggers", triggers);
+        set(&mut object, "/spec/fallback", fallback.clone());
+        let found = check(&object);
+        assert_eq!(texts(&found).contains(&useless.to_owned()), refused, "{:?}", texts(&found));
+        assert!(!refused || found.subject.is_none());
     }
 }
