@@ -12,7 +12,7 @@ use super::operator::{Account, until_held};
 use super::space::Space;
 use super::trial_with_redis;
 use crate::harness::redis::Redis;
-use crate::harness::tidegate::command;
+use crate::harness::tidegate::{self, command};
 use crate::harness::under_ci;
 
 /// The base image, and the libraries of its that are here. What else the binary is linked with is not in the image.
@@ -122,7 +122,7 @@ impl Image {
             // The binary under test stands for the one that the build stage makes.
             let binary = from.ends_with("/target/release/tidegate");
             let path = if binary {
-                PathBuf::from(env!("CARGO_BIN_EXE_tidegate"))
+                tidegate::binary()
             } else {
                 let inside = from.strip_prefix("/source/").unwrap_or_else(|| panic!("{from} is not built from source"));
                 Path::new(env!("CARGO_MANIFEST_DIR")).join(inside)
