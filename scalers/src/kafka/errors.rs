@@ -1,6 +1,6 @@
 //! Says what an error code or a failure of the connection means: whose fault it is, in words that do not change.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 
 use kafka_protocol::error::ResponseError;
@@ -8,6 +8,7 @@ use rustls::{AlertDescription, CertificateError, Error as TlsError};
 use tidegate_calculator::source::{ReadError, ReadErrorKind};
 
 use super::connection::Sasl;
+use super::faults;
 use super::wire::Malformed;
 
 /// Kafka's code of a request in a version that the broker does not know.
@@ -41,21 +42,11 @@ pub(super) fn address(host: &str, port: u16) -> String {
 
 /// The name of an error code in Kafka's documentation, and the code: `NOT_COORDINATOR (16)`.
 pub(super) fn code_name(code: i16) -> String {
-    let name = match ResponseError::try_from_code(code) {
-        None => return "no error (0)".to_owned(),
-        Some(ResponseError::Unknown(code)) => return format!("unknown error code {code}"),
-        Some(known) => known.to_string(),
-    };
-    let mut spelled = String::with_capacity(name.len() + 16);
-    for (place, letter) in name.char_indices() {
-        if place > 0 && letter.is_ascii_uppercase() {
-            spelled.push('_');
-        }
-        spelled.push(letter.to_ascii_uppercase());
+    match ResponseError::try_from_code(code) {
+        None => "no error (0)".to_owned(),
+        Some(ResponseError::Unknown(code)) => format!("unknown error code {code}"),
+        Some(_) => format!("{} ({code})", faults::name(code)),
     }
-    // Writing to a text cannot fail.
-    let _ = write!(spelled, " ({code})");
-    spelled
 }
 
 /// The broker answered a request as a whole with an error code.

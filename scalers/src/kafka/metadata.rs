@@ -39,6 +39,13 @@ pub(super) struct Address {
     pub(super) port: u16,
 }
 
+impl Address {
+    /// Of a host and a port as the trigger names them.
+    pub(super) fn of((host, port): &(String, u16)) -> Self {
+        Self { host: host.as_str().into(), port: *port }
+    }
+}
+
 /// All that is known of a cluster.
 #[derive(Debug)]
 pub(super) struct ClusterMap {

@@ -78,9 +78,7 @@ struct Topic {
 impl Records {
     pub(super) fn new(cluster: Arc<Cluster>) -> Self {
         let name = cluster.name();
-        let bootstrap =
-            cluster.bootstrap.iter().map(|(host, port)| Address { host: host.as_str().into(), port: *port });
-        let bootstrap = bootstrap.collect();
+        let bootstrap = cluster.bootstrap.iter().map(Address::of).collect();
         Self::dialing(&name, bootstrap, Connector::new(cluster))
     }
 }

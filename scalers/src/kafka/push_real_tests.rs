@@ -94,7 +94,7 @@ async fn listening_is_measured() {
             (host.to_owned(), port.parse::<u16>().unwrap())
         };
         let bootstrap: Vec<(String, u16)> = kafka.bootstrap(Listener::Open).split(',').map(address).collect();
-        let begin = bootstrap.iter().map(|(host, port)| Address { host: host.as_str().into(), port: *port }).collect();
+        let begin = bootstrap.iter().map(Address::of).collect();
         let connector = Connector::new(Arc::new(Cluster { bootstrap, tls: None, sasl: None }));
         let counts = Arc::<Lock<Counts>>::default();
         let records = Records::dialing("Kafka", begin, Counting { connector, counts: Arc::clone(&counts) });
