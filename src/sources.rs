@@ -1,11 +1,13 @@
 //! Where the trigger modules meet the engine: triggers are built, read and watched through one shared set of endpoints.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tidegate_calculator::source::{
     ConfigError, Deadline, EndpointId, Occasion, Parameters, ReadError, Readings, TriggerSpec, Wake,
 };
 use tidegate_engine::ports::Sources;
-use tidegate_scalers::{Endpoints, Scaler, Watch};
+use tidegate_scalers::{Endpoints, Scaler, Surroundings, Watch};
 
 /// All trigger types of this build. Triggers of one server with the same credentials share one connection.
 #[derive(Default)]
@@ -17,6 +19,11 @@ impl TriggerSources {
     /// Sources without any connection yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sources with a cluster around, for triggers on its pods and metrics APIs.
+    pub fn within(surroundings: Arc<dyn Surroundings>) -> Self {
+        Self { endpoints: Endpoints::within(surroundings) }
     }
 }
 

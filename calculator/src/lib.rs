@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod behavior;
+pub mod calendar;
 pub mod decide;
 pub mod decision;
 pub mod explain;
@@ -11,5 +12,6 @@ pub mod hpa;
 pub mod memory;
 pub mod observation;
 pub mod policy;
+pub mod rules;
 pub mod source;
 pub mod time;

@@ -4,6 +4,7 @@
 
 use crate::behavior::Behavior;
 use crate::hpa::pods::Youth;
+use crate::rules::Rules;
 use crate::source::MetricType;
 use crate::time::Span;
 
@@ -26,6 +27,8 @@ pub struct Policy {
     pub triggers: Vec<TriggerPolicy>,
     /// `advanced.horizontalPodAutoscalerConfig.behavior`, with the API's defaults filled in; none means the HPA's legacy limits.
     pub behavior: Option<Behavior>,
+    /// What the object's ScalingPolicies say; nothing without any.
+    pub rules: Rules,
     /// `fallback`: what a failing external trigger stands for after a while.
     pub fallback: Option<Fallback>,
     /// The annotations `autoscaling.keda.sh/paused` and `.../paused-replicas`.
@@ -216,6 +219,7 @@ impl Policy {
             initial_cooldown: Span::ZERO,
             triggers: vec![TriggerPolicy::new(kind)],
             behavior: None,
+            rules: Rules::default(),
             fallback: None,
             pause: Pause::No,
             paused_scale_in: false,

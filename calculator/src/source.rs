@@ -45,11 +45,26 @@ pub enum MetricType {
     Utilization,
 }
 
+/// Names what is scaled: anything with a `/scale` subresource on a cluster, a Deployment of local processes without one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TargetRef {
+    /// The namespace, always the object's own.
+    pub namespace: Arc<str>,
+    /// `scaleTargetRef.apiVersion`, `apps/v1` by default.
+    pub api_version: Arc<str>,
+    /// `scaleTargetRef.kind`, `Deployment` by default.
+    pub kind: Arc<str>,
+    /// `scaleTargetRef.name`.
+    pub name: Arc<str>,
+}
+
 /// One entry of `spec.triggers`, as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct TriggerSpec {
     /// The object that the trigger belongs to, `namespace/name`: whose memory a source may keep over a rebuild.
     pub owner: Arc<str>,
+    /// What the object scales: whose pods a trigger may look at.
+    pub target: Arc<TargetRef>,
     /// The trigger type, which names the scaler: `redis`, `kafka`, ...
     pub kind: String,
     /// Position in `spec.triggers`, from 0. Part of the metric name (`s0-...`).
@@ -193,6 +208,13 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
+    }
+}
+
+impl fmt::Display for TargetRef {
+    /// `Deployment/orders`, as `kubectl` writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
     }
 }
 

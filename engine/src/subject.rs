@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tidegate_calculator::policy::Policy;
+pub use tidegate_calculator::source::TargetRef;
 use tidegate_calculator::source::{Problem, TriggerSpec};
 
 /// Names one object: `namespace/name`.
@@ -13,19 +14,6 @@ pub struct ObjectId {
     /// The namespace.
     pub namespace: Arc<str>,
     /// The name.
-    pub name: Arc<str>,
-}
-
-/// Names what is scaled: anything with a `/scale` subresource on a cluster, a Deployment of local processes without one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TargetRef {
-    /// The namespace, always the object's own.
-    pub namespace: Arc<str>,
-    /// `scaleTargetRef.apiVersion`, `apps/v1` by default.
-    pub api_version: Arc<str>,
-    /// `scaleTargetRef.kind`, `Deployment` by default.
-    pub kind: Arc<str>,
-    /// `scaleTargetRef.name`.
     pub name: Arc<str>,
 }
 
@@ -117,13 +105,6 @@ impl ObjectId {
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-impl fmt::Display for TargetRef {
-    /// `Deployment/orders`, as `kubectl` writes it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.name)
     }
 }
 

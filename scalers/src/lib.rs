@@ -23,6 +23,7 @@ pub mod parameters;
 mod redis;
 mod registry;
 mod scaler;
+mod surroundings;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -31,3 +32,4 @@ pub use endpoint::Endpoints;
 pub use parameters::Known;
 pub use registry::{Checked, TriggerType, check, open, trigger_type, trigger_types};
 pub use scaler::{Scaler, Watch};
+pub use surroundings::{Described, MetricQuery, Nowhere, Surroundings};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_calculator::policy::{Policy, Settings};
+use tidegate_calculator::rules::Rules;
 use tidegate_engine::subject::{Finding, ObjectId, Subject, TargetRef};
 
 use super::annotations::Steering;
@@ -53,10 +54,11 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
         target::look(target, container, known, &mut findings);
     }
     let mut triggers = triggers::read(spec, target.as_ref(), container, known, &mut findings);
-    if let Some(id) = &id {
-        let owner: Arc<str> = id.to_string().into();
+    if let (Some(id), Some(target)) = (&id, &target) {
+        let (owner, target): (Arc<str>, _) = (id.to_string().into(), Arc::new(target.clone()));
         for trigger in &mut triggers {
             trigger.spec.owner = Arc::clone(&owner);
+            trigger.spec.target = Arc::clone(&target);
         }
     }
 
@@ -92,6 +94,7 @@ fn policy(bounds: &Bounds, steering: &Steering, settings: &Settings) -> Policy {
         initial_cooldown: bounds.initial_cooldown,
         triggers: Vec::new(),
         behavior: None,
+        rules: Rules::default(),
         fallback: None,
         pause: steering.pause,
         paused_scale_in: steering.paused_scale_in,

@@ -136,6 +136,7 @@ fn read_spec(fields: &Map<String, Value>, index: u8, here: &str, findings: &mut 
     let metadata = fields.get("metadata").and_then(Value::as_object);
     TriggerSpec {
         owner: Arc::default(),
+        target: Arc::default(),
         kind: text("type").unwrap_or_default().to_owned(),
         index,
         name: text("name").map(str::to_owned),

@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use tidegate_calculator::source::EndpointId;
 
+use crate::surroundings::{Nowhere, Surroundings};
+
 pub(crate) use actor::{Backend, Endpoint};
 pub(crate) use feed::{Feed, Publisher, Session};
 
@@ -30,15 +32,28 @@ const LINGER: Duration = Duration::from_secs(30);
 type Living = HashMap<(EndpointId, TypeId), Weak<dyn Any + Send + Sync>>;
 
 /// All open endpoints of the process. A clone is another handle on the same ones.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Endpoints {
     shared: Arc<Mutex<Living>>,
+    #[allow(dead_code, reason = "the first triggers that look at it are on their way")]
+    surroundings: Arc<dyn Surroundings>,
 }
 
 impl Endpoints {
     /// No endpoint yet. Neither this nor opening a trigger needs a runtime; reading and watching do.
     pub fn new() -> Self {
-        Self::default()
+        Self::within(Arc::new(Nowhere))
+    }
+
+    /// No endpoint yet, but a cluster around.
+    pub fn within(surroundings: Arc<dyn Surroundings>) -> Self {
+        Self { shared: Arc::default(), surroundings }
+    }
+
+    /// What triggers see of the cluster.
+    #[allow(dead_code, reason = "the first triggers that look at it are on their way")]
+    pub(crate) fn surroundings(&self) -> &Arc<dyn Surroundings> {
+        &self.surroundings
     }
 
     /// The living thing of this type and id, or else a new one.
@@ -62,6 +77,12 @@ impl Endpoints {
     #[cfg(test)]
     pub(crate) fn alive(&self) -> usize {
         lock(&self.shared).values().filter(|weak| weak.strong_count() > 0).count()
+    }
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
