@@ -212,7 +212,7 @@ impl Object {
                 health: decision.health,
                 paused,
                 triggers: activity(&self.evidence, decision),
-                failing: self.failing().map(|(index, _)| index),
+                failing: self.failing(Some(decision)).map(|failing| failing.index),
                 failures: self.failures(),
                 fallbacks: bits(decision.fallbacks()),
             },

@@ -193,8 +193,8 @@ pub struct Entry {
     pub health: Option<Health>,
     /// Which triggers are active, in their order (KEDA's `triggersActivity`).
     pub triggers: Vec<bool>,
-    /// The first trigger that fails, and the class of its failure.
-    pub failing: Option<(u8, ReadErrorKind)>,
+    /// The first trigger that fails, or whose value cannot be used.
+    pub failing: Option<FailingTrigger>,
     /// How often in a row each trigger had failed when that flipped last, in their order: 0, 1, or one more than `failureThreshold` once
     /// the fallback acts (KEDA's `health`). None for a trigger that no fallback counts for; empty without a fallback, and before the
     /// first decision.
@@ -203,6 +203,17 @@ pub struct Entry {
     pub fallbacks: Vec<u8>,
     /// The memory; none if it was never loaded: then what is stored stays.
     pub checkpoint: Option<Checkpoint>,
+}
+
+/// A trigger without a value that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailingTrigger {
+    /// Its position in `spec.triggers`.
+    pub index: u8,
+    /// The class of its failure.
+    pub kind: ReadErrorKind,
+    /// Its type, such as `redis`.
+    pub of: String,
 }
 
 /// Our last change of a target.

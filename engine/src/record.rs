@@ -1,13 +1,13 @@
 //! Storing what must survive us: after a write and after a flip, in one merged write an object, and never without a reason.
 
+use tidegate_calculator::decision::{Decision, Step};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::Evidence;
-use tidegate_calculator::source::ReadErrorKind;
 use tidegate_calculator::time::{Now, Span};
 
 use crate::core::{Context, WriteKind};
 use crate::object::{Loaded, Object, Writing};
-use crate::protocol::{Command, Entry, JournalError, Shown};
+use crate::protocol::{Command, Entry, FailingTrigger, JournalError, Shown};
 
 /// How long a store may take.
 pub const STORE_DEADLINE: Span = Span::seconds(10);
@@ -98,12 +98,23 @@ impl Object {
         self.record.queued = false;
     }
 
-    /// The first trigger that fails, and the class of its failure.
-    pub(crate) fn failing(&self) -> Option<(u8, ReadErrorKind)> {
-        self.evidence.iter().zip(0..).find_map(|(evidence, index)| match evidence {
+    /// The first trigger that fails, or else the first whose value this decision could not use.
+    pub(crate) fn failing(&self, decision: Option<&Decision>) -> Option<FailingTrigger> {
+        let mut evidence = self.evidence.iter().zip(0..);
+        let unread = evidence.find_map(|(evidence, index)| match evidence {
             Evidence::Failed { error, .. } => Some((index, error.kind)),
             Evidence::Good { .. } | Evidence::Unread => None,
-        })
+        });
+        let unusable = || {
+            decision?.steps.iter().find_map(|step| match step {
+                Step::Failed { trigger, kind, .. } => Some((*trigger, *kind)),
+                _ => None,
+            })
+        };
+        let (index, kind) = unread.or_else(unusable)?;
+        let triggers = self.subject.as_ref().map(|subject| &subject.policy.triggers);
+        let of = triggers.and_then(|triggers| triggers.get(usize::from(index))).map(|trigger| trigger.kind.clone());
+        Some(FailingTrigger { index, kind, of: of.unwrap_or_default() })
     }
 
     /// How often triggers had failed at the last flip: the live number would be another one at every store.
@@ -142,7 +153,7 @@ impl Object {
             last_active: self.last_active(now),
             health: shown.map(|shown| shown.health),
             triggers: (0..self.triggers.len()).map(is_active).collect(),
-            failing: self.failing(),
+            failing: self.failing(decision),
             failures: self.counts(shown),
             fallbacks: (0..=63).filter(|index| has(fallbacks, usize::from(*index))).collect(),
             checkpoint: memory.map(|memory| Checkpoint::of(memory, now)),

@@ -35,8 +35,11 @@ pub struct ObjectFacts {
     pub status: StatusView,
     /// The ScaleRecord of the object's name, as last seen; none if there is none.
     pub record: Option<RecordFacts>,
-    /// The names of the metrics, by trigger, in the triggers' order (`s0-redis-orders`); an unknown trigger has none.
+    /// The names of the external metrics, by trigger, in the triggers' order (`s0-redis-orders`); an unknown trigger has none, and one
+    /// on what pods use neither.
     pub metric_names: Vec<Vec<String>>,
+    /// KEDA's `resourceMetricNames`: the resources of triggers on whole pods (`cpu`, `memory`), in the triggers' order.
+    pub resource_metric_names: Vec<String>,
     /// KEDA's `triggersTypes`: the types without repetition, joined by commas.
     pub trigger_types: String,
     /// KEDA's `authenticationsTypes`: the names of the authentications without repetition, joined by commas.
@@ -81,6 +84,7 @@ impl ObjectFacts {
             status: StatusView::default(),
             record: None,
             metric_names: Vec::new(),
+            resource_metric_names: Vec::new(),
             trigger_types: String::new(),
             authentications: String::new(),
             target,

@@ -113,7 +113,7 @@ mod tests {
     use serde_json::{Value, json};
     use tidegate_calculator::policy;
     use tidegate_calculator::source::ReadErrorKind;
-    use tidegate_engine::protocol::{ApplyError, Entry};
+    use tidegate_engine::protocol::{ApplyError, Entry, FailingTrigger};
     use tidegate_engine::snapshot::Phase;
     use tidegate_engine::subject::Hold;
 
@@ -136,6 +136,10 @@ mod tests {
         let (mut facts, subject) = judged(&id(), &object, &policy::Settings::default());
         facts.target_resource = "deployments".to_owned();
         (facts, *subject.unwrap())
+    }
+
+    fn failing(index: u8, kind: ReadErrorKind) -> FailingTrigger {
+        FailingTrigger { index, kind, of: "redis".to_owned() }
     }
 
     /// The facts after an entry was stored.
@@ -167,10 +171,10 @@ mod tests {
         };
         assert_eq!(shown_of(&active()), Some(of_active));
         assert_eq!(shown_of(&cooling()), Some(Shown { active: false, triggers: 0, ..of_active }));
-        let failing = Some((1, ReadErrorKind::Timeout));
-        let partial = Entry { health: Some(Health::Partial), failing, ..active() };
+        let partial =
+            Entry { health: Some(Health::Partial), failing: Some(failing(1, ReadErrorKind::Timeout)), ..active() };
         assert_eq!(shown_of(&partial), Some(Shown { health: Health::Partial, failing: Some(1), ..of_active }));
-        let all = Entry { health: Some(Health::Failing), failing: Some((0, ReadErrorKind::Auth)), ..cooling() };
+        let all = Entry { health: Some(Health::Failing), failing: Some(failing(0, ReadErrorKind::Auth)), ..cooling() };
         let expected = Shown { active: false, health: Health::Failing, triggers: 0, failing: Some(0), ..of_active };
         assert_eq!(shown_of(&all), Some(expected));
         // Every trigger gives a value, and one that nothing can be made of.
@@ -192,10 +196,11 @@ mod tests {
             shown(entry, &facts).map(|shown| (shown.failures, shown.fallbacks, shown.failing)).expect("all is shown")
         };
         assert_eq!(told(&counts(0, 0)), (0, 0, None));
-        let failing = Some((1, ReadErrorKind::Timeout));
-        assert_eq!(told(&Entry { health: Some(Health::Partial), failing, ..counts(0, 1) }), (2, 0, Some(1)));
-        assert_eq!(told(&Entry { fallbacks: vec![1], failing, ..counts(0, 4) }), (2, 2, Some(1)));
-        let waits = Entry { health: Some(Health::Failing), failing, failures: vec![Some(0), Some(1)], ..cooling() };
+        let failing = || Some(failing(1, ReadErrorKind::Timeout));
+        assert_eq!(told(&Entry { health: Some(Health::Partial), failing: failing(), ..counts(0, 1) }), (2, 0, Some(1)));
+        assert_eq!(told(&Entry { fallbacks: vec![1], failing: failing(), ..counts(0, 4) }), (2, 2, Some(1)));
+        let waits =
+            Entry { health: Some(Health::Failing), failing: failing(), failures: vec![Some(0), Some(1)], ..cooling() };
         assert_eq!(told(&waits), (2, 0, Some(1)));
         assert_eq!(shown(&active(), &facts), None, "the fallback is new: its counts are not there");
         // And one that was taken away has left counts behind.

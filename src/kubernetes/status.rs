@@ -1,13 +1,14 @@
 //! Says what a ScaledObject's `/status` should hold, in KEDA's fields and words, so that KEDA's tools go on working.
 //!
 //! Everything here is pure: facts, an entry of the engine and the status before go in, the status after and the merge patch
-//! between the two come out. The rules are keda-semantics §1.2 and §1.4. `hpaName` is never written, and `compositeScalerName` and
-//! `resourceMetricNames` stay as they are.
+//! between the two come out. The rules are keda-semantics §1.2 and §1.4. `hpaName` is never written, and `compositeScalerName` stays
+//! as it is.
 //!
 //! `lastActiveTime` moves only when the Active condition does: while an object is active, the condition itself says that
 //! the last activity is now.
 
 mod conditions;
+pub(super) mod scaling;
 mod words;
 
 use std::collections::BTreeMap;
@@ -58,6 +59,7 @@ fn next(facts: &ObjectFacts, entry: &Entry, previous: &StatusView) -> StatusView
         status.original_replica_count = original(entry);
     }
     if !matches!(entry.phase, Phase::Refused(_) | Phase::Quarantined(_)) {
+        status.resource_metric_names.clone_from(&facts.resource_metric_names);
         status.external_metric_names = facts.metric_names.iter().flatten().cloned().collect();
         status.triggers_types = Some(facts.trigger_types.clone());
         status.authentications_types = Some(facts.authentications.clone());
@@ -81,6 +83,7 @@ pub(super) fn is_about(status: &StatusView, facts: &ObjectFacts) -> bool {
     let paused_at = facts.annotations.get(PAUSED_REPLICAS).and_then(|text| text.trim().parse::<i32>().ok());
     status.scale_target_kind.as_deref() == Some(&*scale_target_kind(&facts.target))
         && status.original_replica_count.is_some()
+        && status.resource_metric_names == facts.resource_metric_names
         && status.external_metric_names.iter().eq(facts.metric_names.iter().flatten())
         && status.triggers_types.as_ref() == Some(&facts.trigger_types)
         && status.authentications_types.as_ref() == Some(&facts.authentications)

@@ -19,7 +19,7 @@ fn stored(entry: &Entry) -> Stored {
         health: entry.health.unwrap(),
         paused: entry.phase.reason() == "Paused",
         triggers,
-        failing: entry.failing.map(|(index, _)| index),
+        failing: entry.failing.as_ref().map(|failing| failing.index),
         failures: bits(&mut entry.failures.iter().map(|failures| failures.is_some_and(|count| count > 0))),
         fallbacks: bits(&mut (0..64).map(|index| entry.fallbacks.contains(&index))),
     };
@@ -92,7 +92,8 @@ fn what_changed_while_nobody_ran_is_stored_once() {
         world.backlog.insert(0, Err(ReadErrorKind::Timeout));
     });
     assert_eq!(failing.stored.len(), 1);
-    assert_eq!(failing.stored[0].1.failing, Some((0, ReadErrorKind::Timeout)));
+    let failed = failing.stored[0].1.failing.as_ref().map(|failing| (failing.index, failing.kind, failing.of.as_str()));
+    assert_eq!(failed, Some((0, ReadErrorKind::Timeout, "redis")));
     assert_eq!(failing.event_count(|event| matches!(event, Event::TriggerFailed { .. })), 1);
 
     // Somebody else has scaled.

@@ -14,6 +14,7 @@ use tidegate_engine::protocol::Entry;
 use tidegate_engine::snapshot::Phase;
 use tidegate_engine::subject::Hold;
 
+use crate::kubernetes::status::scaling::{self, Said};
 use crate::kubernetes::status::{LONGEST_MESSAGE, cut, refusal};
 
 const TRUE: &str = "True";
@@ -25,14 +26,8 @@ const FAILED_UPDATE: &str = "FailedUpdateScale";
 const CHECKPOINT_LOST: &str = "CheckpointLost";
 const TRIGGERS_FAILED: &str = "TriggersFailed";
 
-/// How the text about a failing trigger begins.
-const TRIGGER: &str = "triggers[";
-
 /// How long a lost memory is worth knowing: the longest window that it could have held.
 const WORTH_KNOWING: SignedDuration = SignedDuration::from_hours(1);
-
-/// Status, reason and message of one condition.
-type Said = (&'static str, &'static str, String);
 
 /// All conditions after `entry`; a transition time moves only when the status does.
 pub(super) fn next(
@@ -44,7 +39,7 @@ pub(super) fn next(
 ) -> Vec<Condition> {
     let mut said = vec![
         (ABLE_TO_SCALE, able_to_scale(target, entry)),
-        ("ScalingActive", scaling_active(entry)),
+        ("ScalingActive", scaling::active(entry)),
         ("ScalingLimited", scaling_limited(entry)),
     ];
     said.extend(ours(entry));
@@ -64,30 +59,6 @@ fn able_to_scale(target: &Target, entry: &Entry) -> Said {
             }
             let message = format!("the scale of {}/{} can be read", target.kind, target.name);
             (TRUE, "SucceededGetScale", message)
-        }
-    }
-}
-
-fn scaling_active(entry: &Entry) -> Said {
-    let told = |status, reason, message: &str| (status, reason, message.to_owned());
-    match (&entry.phase, entry.health) {
-        (Phase::Paused, _) => told(FALSE, "ScalingDisabled", "an annotation pauses the object"),
-        (Phase::Refused(_), _) => told(FALSE, "Refused", "nothing is decided until the object is mended"),
-        (Phase::Quarantined(_), _) => told(FALSE, "Quarantined", "nothing is decided until the object changes"),
-        (Phase::TargetFailed(_), _) => told(UNKNOWN, "TargetFailed", "nothing is decided while the target is unknown"),
-        (Phase::Starting | Phase::Running | Phase::Held(_), None) => {
-            told(UNKNOWN, "Starting", "the triggers have not been read yet")
-        }
-        (_, Some(Health::Good)) if !entry.fallbacks.is_empty() => {
-            (TRUE, "ValidMetricFound", format!("the fallback stands for {}", substituted(entry)))
-        }
-        (_, Some(Health::Good)) => told(TRUE, "ValidMetricFound", "all triggers give values"),
-        (_, Some(Health::Partial)) => {
-            (TRUE, "ValidMetricFound", format!("some triggers give values; {}", trouble(entry)))
-        }
-        (_, Some(Health::Failing)) => {
-            let message = format!("no trigger that gives a value is active; {}", trouble(entry));
-            (FALSE, "FailedGetExternalMetric", message)
         }
     }
 }
@@ -129,31 +100,16 @@ fn ours(entry: &Entry) -> Vec<(&'static str, Said)> {
     let looked = matches!(entry.phase, Phase::Starting | Phase::Running | Phase::Held(_));
     if let (true, Some(health @ (Health::Partial | Health::Failing))) = (looked, entry.health) {
         let lowered = if health == Health::Partial { "" } else { ", so nothing is lowered" };
-        let message = format!("{}{lowered}; `tidegate explain` says why", trouble(entry));
+        let message = format!("{}{lowered}; `tidegate explain` says why", scaling::trouble(entry));
         ours.push((TRIGGERS_FAILED, (TRUE, health.reason(), message)));
     }
     ours
 }
 
-/// The first failing trigger and the class of its failure: `triggers[1] (TriggerTimeout) cannot be read`. The text of the failure is not
-/// here, because it may change with every read.
-fn trouble(entry: &Entry) -> String {
-    match entry.failing {
-        Some((trigger, kind)) => format!("{TRIGGER}{trigger}] ({}) cannot be read", kind.reason()),
-        None => "a trigger gives a value that cannot be used".to_owned(),
-    }
-}
-
-/// `triggers[0], triggers[2]`: those that a fallback stands for.
-fn substituted(entry: &Entry) -> String {
-    let names: Vec<String> = entry.fallbacks.iter().map(|trigger| format!("{TRIGGER}{trigger}]")).collect();
-    names.join(", ")
-}
-
 /// The first failing trigger, read back from the condition.
 pub(super) fn failing(conditions: &[Condition]) -> Option<u8> {
     let told = conditions.iter().find(|condition| condition.type_ == TRIGGERS_FAILED)?;
-    told.message.strip_prefix(TRIGGER)?.split_once(']')?.0.parse().ok()
+    told.message.strip_prefix(scaling::TRIGGER)?.split_once(']')?.0.parse().ok()
 }
 
 /// How the triggers are, read back from the condition; none if it says something that we never say.

@@ -1,7 +1,7 @@
 //! KEDA's conditions, with its exact reasons and messages (keda-semantics §1.4).
 //!
-//! `HPAActive` speaks of KEDA's own HorizontalPodAutoscaler. We make none, so an old one is taken away once we act; while
-//! the object is held for another writer, it stays. Conditions of types that we do not know stay too.
+//! `HPAActive` speaks of KEDA's own HorizontalPodAutoscaler. We make none, so it says of us what that would: what ScalingActive of the
+//! ScaleRecord says. While the object is held for another writer, it stays as it is. Conditions of types that we do not know stay too.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ use tidegate_engine::protocol::{Entry, TargetError};
 use tidegate_engine::snapshot::Phase;
 use tidegate_engine::subject::Hold;
 
+use super::scaling;
 use super::words::{LONGEST_MESSAGE, cut, refusal, target_refusal};
 use crate::kubernetes::known::{ObjectFacts, StatusView};
 
@@ -41,10 +42,9 @@ pub(super) fn next(facts: &ObjectFacts, entry: &Entry, previous: &[Condition]) -
         fallback(entry),
         paused(&facts.annotations, before(PAUSED_TYPE)),
     ];
-    let held = matches!(entry.phase, Phase::Held(_));
-    let ours = [READY, ACTIVE, FALLBACK, PAUSED_TYPE];
-    let others = previous.iter().filter(|condition| !ours.contains(&condition.kind.as_str()));
-    conditions.extend(others.filter(|condition| held || condition.kind != HPA_ACTIVE).cloned());
+    conditions.extend(hpa_active(entry, before(HPA_ACTIVE)));
+    let ours = [READY, ACTIVE, FALLBACK, PAUSED_TYPE, HPA_ACTIVE];
+    conditions.extend(previous.iter().filter(|condition| !ours.contains(&condition.kind.as_str())).cloned());
     conditions
 }
 
@@ -191,6 +191,22 @@ fn paused(annotations: &BTreeMap<String, String>, before: Option<&Condition>) ->
 /// Whether an annotation stops the whole object.
 fn is_paused(annotations: &BTreeMap<String, String>) -> bool {
     switch(Some(annotations), PAUSED) || annotations.contains_key(PAUSED_REPLICAS)
+}
+
+/// What KEDA would say of its HorizontalPodAutoscaler. At zero that is idle, which is no trouble.
+fn hpa_active(entry: &Entry, before: Option<&Condition>) -> Option<Condition> {
+    let (status, reason, message) = scaling::active(entry);
+    match status {
+        // A pause is no trouble of its metrics.
+        _ if matches!(entry.phase, Phase::Held(_) | Phase::Paused) => before.cloned(),
+        UNKNOWN => before.cloned(),
+        TRUE if entry.replicas == Some(0) => {
+            let message = "scaling is disabled since the replica count of the target is zero";
+            Some(condition(HPA_ACTIVE, TRUE, "ScalingDisabled", message))
+        }
+        TRUE => Some(condition(HPA_ACTIVE, TRUE, HPA_ACTIVE, "HPA is actively scaling")),
+        _ => Some(condition(HPA_ACTIVE, FALSE, reason, &format!("HPA is not actively scaling: {message}"))),
+    }
 }
 
 /// The condition as it was; Unknown without a reason, as KEDA begins, if there was none.

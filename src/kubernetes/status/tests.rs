@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tidegate_calculator::decision::Health;
+use tidegate_calculator::source::ReadErrorKind;
 use tidegate_crds::annotations::{FORCE_ACTIVATION, PAUSED, PAUSED_SCALE_OUT};
 use tidegate_crds::trigger::Condition;
-use tidegate_engine::protocol::TargetError;
+use tidegate_engine::protocol::{FailingTrigger, TargetError};
 use tidegate_engine::subject::Severity;
 
 use super::fixtures::{active, annotated, cooling, facts, finding, hold, nothing, patched};
@@ -52,6 +53,7 @@ fn the_first_entry_writes_every_field_as_keda_does() {
             { "type": "Fallback", "status": "False", "reason": "NoFallbackFound",
               "message": "No fallbacks are active on this scaled object" },
             { "type": "Paused", "status": "False" },
+            { "type": "HPAActive", "status": "True", "reason": "HPAActive", "message": "HPA is actively scaling" },
         ],
     }});
     assert_eq!(patch(&facts(), &active(), &StatusView::default()), expected);
@@ -71,6 +73,7 @@ fn a_flip_writes_what_flipped_and_nothing_else() {
             { "type": "Fallback", "status": "False", "reason": "NoFallbackFound",
               "message": "No fallbacks are active on this scaled object" },
             { "type": "Paused", "status": "False" },
+            { "type": "HPAActive", "status": "True", "reason": "HPAActive", "message": "HPA is actively scaling" },
         ],
     }});
     assert_eq!(patch(&facts(), &cooling(), &before), expected);
@@ -169,6 +172,7 @@ fn a_pause_shows_while_it_lasts_and_its_end_is_told() {
             { "type": "Fallback", "status": "False", "reason": "NoFallbackFound",
               "message": "No fallbacks are active on this scaled object" },
             { "type": "Paused", "status": "True", "reason": "ScaledObjectPaused", "message": "ScaledObject is paused" },
+            { "type": "HPAActive", "status": "True", "reason": "HPAActive", "message": "HPA is actively scaling" },
         ],
     }});
     assert_eq!(patch(&paused, &entry, &before), expected);
@@ -203,7 +207,7 @@ fn forced_activation_is_named_when_no_trigger_is_active() {
 }
 
 #[test]
-fn what_keda_left_stays_but_its_autoscaler_is_not_spoken_of() {
+fn what_keda_left_stays_but_what_it_said_of_its_autoscaler() {
     let condition = |kind: &str| Condition { kind: kind.to_owned(), status: "True".to_owned(), ..Condition::default() };
     let keda = StatusView {
         original_replica_count: Some(4),
@@ -216,7 +220,7 @@ fn what_keda_left_stays_but_its_autoscaler_is_not_spoken_of() {
     };
     let patch = patch(&facts(), &active(), &keda);
     let fields: Vec<&str> = patch["status"].as_object().unwrap().keys().map(String::as_str).collect();
-    for kept in ["hpaName", "compositeScalerName", "resourceMetricNames", "originalReplicaCount"] {
+    for kept in ["hpaName", "compositeScalerName", "originalReplicaCount"] {
         assert!(!fields.contains(&kept), "{kept}");
     }
     assert_eq!(
@@ -228,10 +232,37 @@ fn what_keda_left_stays_but_its_autoscaler_is_not_spoken_of() {
     let kinds = |status: &StatusView| -> Vec<String> {
         status.conditions.iter().map(|condition| condition.kind.clone()).collect()
     };
-    assert_eq!(kinds(&after(&facts(), &active(), &keda)), ["Ready", "Active", "Fallback", "Paused", "Other"]);
-    let held = Entry { phase: hold("ForeignAutoscaler"), ..active() };
+    assert_eq!(patch["status"]["resourceMetricNames"], Value::Null, "no trigger is on cpu any more");
     let expected = ["Ready", "Active", "Fallback", "Paused", "HPAActive", "Other"];
-    assert_eq!(kinds(&after(&facts(), &held, &keda)), expected);
+    let said = |phase| after(&facts(), &Entry { phase, ..active() }, &keda);
+    assert_eq!(kinds(&said(Phase::Running)), expected);
+    assert_eq!(one(&said(Phase::Running), "HPAActive")["message"], "HPA is actively scaling");
+    assert_eq!(kinds(&said(hold("ForeignAutoscaler"))), expected);
+    assert_eq!(one(&said(hold("ForeignAutoscaler")), "HPAActive"), one(&keda, "HPAActive"), "it is theirs");
+}
+
+#[test]
+fn hpa_active_says_what_an_autoscaler_would() {
+    let said = |entry: &Entry| one(&after(&facts(), entry, &StatusView::default()), "HPAActive");
+    assert_eq!(said(&active()), told("HPAActive", "True", "HPAActive", "HPA is actively scaling"));
+    let idle = "scaling is disabled since the replica count of the target is zero";
+    let zero = Entry { replicas: Some(0), ..cooling() };
+    assert_eq!(said(&zero), told("HPAActive", "True", "ScalingDisabled", idle));
+    let why = "HPA is not actively scaling: no trigger that gives a value is active; triggers[1] (TriggerTimeout) cannot be read";
+    let fails = |of: &str| {
+        let failing = Some(FailingTrigger { index: 1, kind: ReadErrorKind::Timeout, of: of.to_owned() });
+        said(&Entry { health: Some(Health::Failing), failing, ..active() })
+    };
+    for (of, reason) in [
+        ("cpu", "FailedGetResourceMetric"),
+        ("pods-metric", "FailedGetPodsMetric"),
+        ("object-metric", "FailedGetObjectMetric"),
+        ("redis", "FailedGetExternalMetric"),
+    ] {
+        assert_eq!(fails(of), told("HPAActive", "False", reason, why));
+    }
+    let starting = after(&facts(), &nothing(Phase::Starting), &StatusView::default());
+    assert!(starting.conditions.iter().all(|condition| condition.kind != "HPAActive"), "nothing is known yet");
 }
 
 #[test]
