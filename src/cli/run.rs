@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use tidegate_calculator::hpa::pods::Youth;
 use tidegate_calculator::policy;
 use tidegate_calculator::time::Span;
 use tidegate_engine::READ_DEADLINE;
@@ -117,6 +118,22 @@ struct CalculatorArguments {
         default_value = "5m"
     )]
     downscale_stabilization: Time,
+    /// How long after its start a pod's cpu counts only if the pod was ready while it was measured
+    #[arg(
+        long,
+        value_name = "TIME",
+        alias = "horizontal-pod-autoscaler-cpu-initialization-period",
+        default_value = "5m"
+    )]
+    cpu_initialization_period: Delay,
+    /// How soon after its start a pod that is not ready must have changed to count as one that was never ready
+    #[arg(
+        long,
+        value_name = "TIME",
+        alias = "horizontal-pod-autoscaler-initial-readiness-delay",
+        default_value = "30s"
+    )]
+    initial_readiness_delay: Delay,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -189,6 +206,20 @@ impl FromStr for Time {
     }
 }
 
+/// A length of time, such as `30s`, or `0s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Delay(Span);
+
+impl FromStr for Delay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed: Option<SignedDuration> = text.parse().ok();
+        let time = parsed.filter(|time| !time.is_negative()).and_then(|time| i64::try_from(time.as_millis()).ok());
+        time.map(|time| Self(Span(time))).ok_or_else(|| "a time of zero or more, such as 0s, 30s or 5m".to_owned())
+    }
+}
+
 /// `KEDA_HTTP_DEFAULT_TIMEOUT`; set to nothing it is as if it was not set, as with KEDA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Milliseconds(Span);
@@ -255,7 +286,10 @@ impl Arguments {
             sync_period: self.calculator.sync_period.span(),
             tolerance: self.calculator.tolerance.0,
             downscale_window: self.calculator.downscale_stabilization.span(),
-            ..policy::Settings::default()
+            youth: Youth {
+                initialization: self.calculator.cpu_initialization_period.0,
+                readiness_delay: self.calculator.initial_readiness_delay.0,
+            },
         };
         let cluster_object_namespace = self.cluster_object_namespace.clone().filter(|name| !name.is_empty());
         let mode = match self.mode {
@@ -421,92 +455,4 @@ impl Serving {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        arguments: Arguments,
-    }
-
-    fn options(line: &[&str]) -> Result<Options, String> {
-        let line = Line::try_parse_from([&["run"], line].concat()).map_err(|error| error.to_string())?;
-        line.arguments.options().map_err(|failure| failure.to_string())
-    }
-
-    #[test]
-    fn the_defaults_are_those_of_the_controller_manager_and_of_keda() {
-        let options = options(&["--identity=me", "--own-namespace=own", "--watch-namespace="]).unwrap();
-        assert_eq!(options.settings.calculator, policy::Settings::default());
-        assert_eq!(options.election, Some(Times::default()));
-        assert_eq!(options.settings.cluster_object_namespace, "own");
-        assert_eq!((options.settings.keda_namespace.as_str(), options.settings.mode), ("keda", Mode::Auto));
-        assert!(options.settings.namespaces.is_empty() && !options.ignore_live_keda);
-    }
-
-    #[test]
-    fn the_time_of_a_read_is_in_milliseconds_as_keda_has_it() {
-        assert_eq!(options(&[]).unwrap().settings.read_deadline, Span::seconds(3));
-        assert_eq!(options(&["--read-timeout=250"]).unwrap().settings.read_deadline, Span(250));
-        assert_eq!("".parse(), Ok(Milliseconds(READ_DEADLINE)));
-        for wrong in ["0", "-1", "5s", "600001"] {
-            let why = options(&[&format!("--read-timeout={wrong}")]).err().unwrap();
-            assert!(why.contains("--read-timeout") && why.contains("from 1 to 600000"), "{why}");
-        }
-    }
-
-    #[test]
-    fn namespaces_read_as_keda_reads_them() {
-        assert_eq!("\"\"".parse(), Ok(Namespaces::default()));
-        assert_eq!("shop, bank,shop".parse(), Ok(Namespaces(vec!["shop".to_owned(), "bank".to_owned()])));
-        assert!("Shop".parse::<Namespaces>().unwrap_err().contains("\"Shop\" is no name of a namespace"));
-    }
-
-    #[test]
-    fn addresses_read_as_the_controller_manager_reads_them() {
-        assert_eq!(":8080".parse(), Ok(Address::At((Ipv6Addr::UNSPECIFIED, 8080).into())));
-        assert_eq!("127.0.0.1:0".parse(), Ok(Address::At(([127, 0, 0, 1], 0).into())));
-        assert_eq!("none".parse(), Ok(Address::None));
-        assert!("8080".parse::<Address>().unwrap_err().contains(":8080"));
-    }
-
-    #[tokio::test]
-    async fn a_port_alone_is_reached_by_both_protocols() {
-        let bound = bind("--metrics-bind-address", ":0".parse().unwrap(), Paths::Metrics).await.unwrap();
-        let (listener, _) = bound.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok() {
-            tokio::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.unwrap();
-        }
-    }
-
-    #[test]
-    fn settings_of_keda_that_are_not_obeyed_are_named() {
-        let with = |set: &'static [(&'static str, &'static str)]| {
-            unsupported(move |name| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()))
-        };
-        assert!(with(&[]).is_empty());
-        assert!(with(&[("KEDA_RESTRICT_SECRET_ACCESS", "false")]).is_empty(), "that is how it is");
-        let said = with(&[("KEDA_RESTRICT_SECRET_ACCESS", "True")]);
-        assert!(
-            said.len() == 1 && said[0].starts_with("KEDA_RESTRICT_SECRET_ACCESS=True is not supported"),
-            "{said:?}"
-        );
-    }
-
-    #[test]
-    fn times_that_contradict_each_other_are_refused_by_name() {
-        let error = options(&["--renew-deadline=20s"]).unwrap_err();
-        assert!(error.contains("--renew-deadline 20s is not below --lease-duration 15s"), "{error}");
-        assert!(options(&["--retry-period=11s"]).unwrap_err().contains("--retry-period"));
-        assert!(options(&["--lease-duration=15500ms"]).unwrap_err().contains("whole seconds"));
-        assert!(options(&["--sync-period=0s"]).unwrap_err().contains("a time above zero"));
-        assert!(options(&["--tolerance=-1"]).is_err() && options(&["--tolerance=NaN"]).is_err());
-        let options = options(&["--leader-elect=false", "--downscale-stabilization=1m30s", "--mode=Observe"]).unwrap();
-        assert_eq!((options.election, options.settings.mode), (None, Mode::Observe));
-        assert_eq!(options.settings.calculator.downscale_window, Span::seconds(90));
-    }
-}
+mod tests;

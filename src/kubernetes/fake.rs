@@ -422,7 +422,10 @@ fn scale_of(object: &Value) -> Value {
         "kind": "Scale",
         "metadata": object["metadata"],
         "spec": { "replicas": object["spec"]["replicas"] },
-        "status": { "replicas": object["status"]["replicas"].as_i64().unwrap_or(0) },
+        "status": {
+            "replicas": object["status"]["replicas"].as_i64().unwrap_or(0),
+            "selector": object["status"]["selector"],
+        },
     })
 }
 

@@ -23,6 +23,7 @@ pub mod settings;
 mod shown;
 pub mod start;
 pub mod status;
+mod surroundings;
 pub mod target;
 mod watch;
 

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::stream::BoxStream;
@@ -62,6 +62,22 @@ pub(super) struct Times {
     pub(super) late: Duration,
 }
 
+/// When a watch last showed that it is alive: it was begun, or something came, if only a bookmark. Copies share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pulse(Arc<Mutex<Option<Instant>>>);
+
+impl Pulse {
+    /// It is alive now.
+    pub(super) fn beat(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How long ago it was alive last; none if it never was.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+}
+
 impl Default for Times {
     fn default() -> Self {
         Self {
@@ -92,7 +108,16 @@ impl Patience {
     where
         K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
     {
+        self.watch_with_pulse(api, config, Pulse::default())
+    }
+
+    /// The same, for whoever must know whether the watch still lives while nothing changes.
+    pub(super) fn watch_with_pulse<K>(&self, api: Api<K>, config: Config, pulse: Pulse) -> Words<K>
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
         let follower = Follower {
+            pulse,
             api,
             config,
             patience: self.clone(),
@@ -113,6 +138,7 @@ struct Follower<K> {
     config: Config,
     patience: Patience,
     state: State<K>,
+    pulse: Pulse,
     /// How long the next failure is waited for.
     pause: Duration,
     /// Nothing is asked before this moment.
@@ -222,6 +248,7 @@ where
         };
         match within(times.open, self.api.watch(&params, &version)).await {
             Ok(stream) => {
+                self.pulse.beat();
                 let begun = Instant::now();
                 let watching = Watching { version, stream: stream.boxed(), begun, end: begun + stand + times.late };
                 (None, State::Watching(watching))
@@ -257,6 +284,9 @@ where
                 return (None, State::Listed(watching.version));
             }
         };
+        if !matches!(event, WatchEvent::Error(_)) {
+            self.pulse.beat();
+        }
         let (word, version) = match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                 let version = object.resource_version();

@@ -1,6 +1,7 @@
 //! What the operator asks of the API server: one table, from which its roles are printed.
 //!
-//! There is no wildcard in it. Targets of other kinds than those of Kubernetes itself are opened by a ClusterRole with the label
+//! There is no wildcard in it, but for the names of custom and external metrics: those are resources of their APIs, and no role can know
+//! them. Targets of other kinds than those of Kubernetes itself are opened by a ClusterRole with the label
 //! `tidegate.dev/aggregate-to-operator: "true"`.
 
 use std::fmt::Write as _;
@@ -45,6 +46,8 @@ pub struct Rule {
 }
 
 const READ: &[&str] = &["get", "list", "watch"];
+/// The resources of a metrics API are the metrics, under whatever names.
+const METRICS: &[&str] = &["*"];
 
 /// All permissions.
 pub const RULES: &[Rule] = &[
@@ -127,6 +130,38 @@ pub const RULES: &[Rule] = &[
         verbs: READ,
         why: "what triggers refer to: names and versions are watched, contents are read of those that are referred to",
         scope: Scope::WatchedAndOwn,
+    },
+    Rule {
+        group: "",
+        resources: &["pods"],
+        names: &[],
+        verbs: &["list", "watch"],
+        why: "the pods of triggers on what pods use or say, and the Ready ones of targets of other kinds; watched where one is asked for",
+        scope: Scope::Watched,
+    },
+    Rule {
+        group: "metrics.k8s.io",
+        resources: &["pods"],
+        names: &[],
+        verbs: &["list"],
+        why: "what pods use of cpu and memory",
+        scope: Scope::Watched,
+    },
+    Rule {
+        group: "custom.metrics.k8s.io",
+        resources: METRICS,
+        names: &[],
+        verbs: &["get", "list"],
+        why: "metrics of pods and other objects; each metric is a resource of its own, and no list of them can be complete",
+        scope: Scope::Watched,
+    },
+    Rule {
+        group: "external.metrics.k8s.io",
+        resources: METRICS,
+        names: &[],
+        verbs: &["get", "list"],
+        why: "metrics of things outside of the cluster; again a resource each",
+        scope: Scope::Watched,
     },
     Rule {
         group: "autoscaling",
@@ -309,10 +344,16 @@ mod tests {
     }
 
     #[test]
-    fn no_rule_has_a_wildcard_and_every_one_says_why() {
+    fn no_rule_has_a_wildcard_but_for_the_names_of_metrics_and_every_one_says_why() {
         for rule in RULES {
-            let words = [rule.resources, rule.names, rule.verbs].concat();
+            let words = [rule.names, rule.verbs].concat();
             assert!(!words.contains(&"*") && rule.group != "*", "{rule:?}");
+            let metrics = ["custom.metrics.k8s.io", "external.metrics.k8s.io"].contains(&rule.group);
+            assert_eq!(rule.resources.iter().any(|name| name.contains('*')), metrics, "{rule:?}");
+            assert!(
+                !metrics || rule.verbs.iter().all(|verb| READ.contains(verb)),
+                "nothing of them is written: {rule:?}"
+            );
             assert!(!rule.resources.is_empty() && !rule.verbs.is_empty() && !rule.why.is_empty(), "{rule:?}");
         }
     }

@@ -123,7 +123,7 @@ pub async fn start(options: Options) -> Result<Operator, Failure> {
 
 /// Starts all parts and wires them.
 fn assemble(client: Client, settings: &Settings, candidate: Candidate, ignore_live_keda: bool) -> Operator {
-    let Following { objects, target, resolver, known, holds, attention, latest, tasks: following } =
+    let Following { objects, target, resolver, known, holds, attention, surroundings, latest, tasks: following } =
         follow(&client, settings);
     let tenure = candidate.tenure();
     let keda = KedaWatch::new(client.clone(), &settings.keda_namespace, (!ignore_live_keda).then(|| holds.clone()));
@@ -136,7 +136,7 @@ fn assemble(client: Client, settings: &Settings, candidate: Candidate, ignore_li
     let finalizer = Finalizer::new(client.clone(), (known, holds, attention), settings.mode, keda.alive());
     let world = World {
         objects,
-        sources: Arc::new(TriggerSources::new()),
+        sources: Arc::new(TriggerSources::within(Arc::new(surroundings))),
         resolver,
         target,
         journal: Arc::new(journal),

@@ -16,6 +16,7 @@ use tidegate_engine::subject::TargetRef;
 use tokio::sync::mpsc;
 
 use super::calls::{CALL, Failure, within};
+use super::surroundings::counter::Counter;
 use super::watch::event::Event;
 use super::watch::kinds::{KindKey, Kinds, Served};
 use super::watch::views::{self, Template, Workload};
@@ -30,12 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct ScaleTarget {
     client: Client,
     kinds: Kinds,
+    counter: Counter,
     events: mpsc::Sender<Event>,
 }
 
 impl ScaleTarget {
-    pub(super) fn new(client: Client, kinds: Kinds, events: mpsc::Sender<Event>) -> Self {
-        Self { client, kinds, events }
+    pub(super) fn new(client: Client, kinds: Kinds, counter: Counter, events: mpsc::Sender<Event>) -> Self {
+        Self { client, kinds, counter, events }
     }
 
     /// The plural resource of a target's kind, as `get` and `patch` name it.
@@ -48,16 +50,22 @@ impl ScaleTarget {
 }
 
 /// Reads a target past every cache.
-pub(super) async fn read(client: &Client, kinds: &Kinds, target: &TargetRef) -> Result<Seen, TargetError> {
+pub(super) async fn read(
+    client: &Client,
+    kinds: &Kinds,
+    counter: &Counter,
+    target: &TargetRef,
+) -> Result<Seen, TargetError> {
     let served = kinds.resolve(&KindKey::of(target)).await?;
     let result = if served.workload {
         // One read shows the pods that are ready as well.
         let api: Api<Workload> = Api::namespaced_with(client.clone(), &target.namespace, &served.resource);
         patiently(|| api.get(&target.name)).await.map(|workload| workload.seen())
     } else {
-        patiently(|| async { api(client, target, &served).get_scale(&target.name).await })
-            .await
-            .map(|scale| seen(&scale))
+        match patiently(|| async { api(client, target, &served).get_scale(&target.name).await }).await {
+            Ok(scale) => Ok(seen(&scale, counter.ready(target, &scale).await)),
+            Err(failure) => Err(failure),
+        }
     };
     result.map_err(|failure| unread(&failure, target, &served))
 }
@@ -92,12 +100,12 @@ where
     }
 }
 
-fn seen(scale: &Scale) -> Seen {
+fn seen(scale: &Scale, ready: Option<u32>) -> Seen {
     let count = |count: Option<i32>| count.map_or(0, views::count);
     let state = TargetState {
         replicas: count(scale.spec.as_ref().and_then(|spec| spec.replicas)),
         existing: count(scale.status.as_ref().map(|status| status.replicas)),
-        ready: None,
+        ready,
     };
     Seen { state, version: views::version(&scale.metadata) }
 }
@@ -135,7 +143,7 @@ fn forbidden(verb: &str, resource: &str, target: &TargetRef, failure: &Failure) 
 #[async_trait]
 impl Target for ScaleTarget {
     async fn refresh(&self, target: &TargetRef) -> Result<Seen, TargetError> {
-        let result = read(&self.client, &self.kinds, target).await;
+        let result = read(&self.client, &self.kinds, &self.counter, target).await;
         if result.is_ok() {
             // A kind that came after its objects is watched from now on; if the index is busy the next refresh says it.
             let _ = self.events.try_send(Event::Found(KindKey::of(target)));

@@ -46,6 +46,11 @@ pub trait Surroundings {
         false
     }
 
+    /// Whether the Ready pods of targets of every kind are counted here: a cluster shows them, one machine does not.
+    fn counts_pods(&self) -> bool {
+        true
+    }
+
     /// Whether the target is there.
     fn target(&self, _target: &TargetRef) -> Sight<()> {
         Sight::Unseen

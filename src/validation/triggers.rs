@@ -48,7 +48,7 @@ pub(super) fn read(
         let Some(fields) = entry.as_object() else { continue };
         let here = path::item("triggers", index);
         let trigger = read_spec(fields, u8::try_from(index).unwrap_or(u8::MAX), &here, findings);
-        if let Some(target) = target {
+        if let Some(target) = target.filter(|_| !known.counts_pods()) {
             pods_are_counted(&trigger, target, &here, findings);
         }
         let authentication = reference(fields, &here, findings);
@@ -167,14 +167,16 @@ fn metric_type(text: Option<&str>, here: &str, findings: &mut Findings) -> Metri
     MetricType::default()
 }
 
-/// `Value` multiplies the Ready pods, which a workload of Kubernetes itself shows in its status.
+/// `Value` multiplies the Ready pods, which a workload of Kubernetes itself shows in its status. Those of others are counted on a cluster
+/// only.
 fn pods_are_counted(trigger: &TriggerSpec, target: &TargetRef, here: &str, findings: &mut Findings) {
     let counted = &*target.api_version == "apps/v1" && COUNTED.contains(&&*target.kind);
     if trigger.metric_type == MetricType::Value && !counted {
         let place = path::child(here, "metricType");
         let kind = &target.kind;
-        let allowed =
-            format!("is not supported yet for kind {kind}, whose Ready pods are not counted; use AverageValue");
+        let allowed = format!(
+            "is not supported here for kind {kind}, whose Ready pods are counted on a cluster only; use AverageValue"
+        );
         findings.refuse(place, Some(shown(&"Value".into())), allowed);
     }
 }

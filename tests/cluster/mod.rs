@@ -7,6 +7,7 @@ mod audit;
 mod authentications;
 mod burst;
 mod control_plane;
+mod counted;
 mod crash;
 mod fallback;
 mod foreign;
@@ -49,6 +50,7 @@ pub(crate) fn all() -> Vec<Trial> {
         trouble::trials(),
         kafka::trials(),
         foreign::trials(),
+        counted::trials(),
         secrets::trials(),
         authentications::trials(),
         overlays::trials(),

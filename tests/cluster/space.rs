@@ -268,6 +268,7 @@ fn kind(resource: &str) -> ApiResource {
         "triggerauthentications" => ("keda.sh", "v1alpha1", "TriggerAuthentication"),
         "scalerecords" => ("tidegate.dev", "v1alpha1", "ScaleRecord"),
         "comets" => ("tests.tidegate.dev", "v1", "Comet"),
+        "flocks" => ("tests.tidegate.dev", "v1", "Flock"),
         "workers" => ("tests.tidegate.dev", "v1", "Worker"),
         other => panic!("no scenario has asked for {other} yet"),
     };

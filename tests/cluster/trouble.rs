@@ -275,7 +275,7 @@ fn targets(plurals: &str) -> String {
 }
 
 /// The same under a name of its own.
-fn targets_named(name: &str, plurals: &str) -> String {
+pub(super) fn targets_named(name: &str, plurals: &str) -> String {
     let scales: Vec<String> = plurals.split(',').map(|plural| format!("{plural}/scale")).collect();
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
@@ -288,7 +288,8 @@ fn targets_named(name: &str, plurals: &str) -> String {
     .to_string()
 }
 
-fn definition(kind: &str, plural: &str, scalable: bool) -> String {
+/// A definition of a kind of the tests.
+pub(super) fn definition(kind: &str, plural: &str, scalable: bool) -> String {
     let mut subresources = json!({"status": {}});
     if scalable {
         subresources["scale"] = json!({"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"});

@@ -7,6 +7,8 @@ use serde_json::json;
 use tidegate_engine::subject::AuthenticationRef;
 
 use super::*;
+use crate::kubernetes::surroundings::ClusterSurroundings;
+use crate::kubernetes::surroundings::counter::Counts;
 use crate::kubernetes::watch::kinds::Kinds;
 
 async fn answer(uri: Uri) -> Response {
@@ -28,7 +30,8 @@ async fn a_list_that_is_not_answered_leaves_time_to_open_the_trigger() {
     directory.set_authentication(&key, Some(Answer::Found(serde_json::from_value(spec).unwrap())));
     // Nobody watches: the place stays as it is, as if its list was never answered.
     let (events, mut inbox) = mpsc::channel(8);
-    let targets = Arc::new(ScaleTarget::new(client.clone(), Kinds::new(client.clone()), events.clone()));
+    let counter = ClusterSurroundings::new(&client).counter(Counts::default());
+    let targets = Arc::new(ScaleTarget::new(client.clone(), Kinds::new(client.clone()), counter, events.clone()));
     let resolver = ClusterResolver::new(client, directory, events, "own".to_owned(), targets);
     let references = References {
         target: TargetRef {

@@ -50,6 +50,8 @@ pub(in crate::kubernetes) enum Event {
     Leaving(AuthenticationKey),
     /// A target whose read failed is to be read again, if it is still wanted.
     Again(TargetRef),
+    /// The Ready pods of a target are others than those that were told.
+    Recounted(TargetRef),
     /// Where a kind is served, or why it cannot be scaled.
     Kind(KindKey, Result<Served, TargetError>),
     /// A workload is there: its scale, and the print of its environments.

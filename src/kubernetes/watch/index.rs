@@ -26,6 +26,7 @@ use crate::kubernetes::finalize::is_left_behind;
 use crate::kubernetes::holds::{Holds, TargetKey, Whom};
 use crate::kubernetes::known::{Known, RecordFacts};
 use crate::kubernetes::objects::Feed;
+use crate::kubernetes::surroundings::counter::Counts;
 
 /// What the index tells others through.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,7 @@ pub(in crate::kubernetes) struct Outlets {
     pub(in crate::kubernetes) holds: Holds,
     pub(in crate::kubernetes) directory: Directory,
     pub(in crate::kubernetes) attention: Attention,
+    pub(in crate::kubernetes) counts: Counts,
 }
 
 /// Everything that is known of the cluster.
@@ -129,6 +131,8 @@ impl Index {
             Event::RecordGone(id) => self.record_gone(&id),
             Event::Leaving(key) => self.out.attention.raise_authentication(key),
             Event::Again(target) => self.read_again(&target, orders),
+            Event::Recounted(target) if self.is_wanted(&target) => self.targets.read(&target, false, orders),
+            Event::Recounted(_) => {}
             Event::Authentication(key, answer) => {
                 if answer.is_none() {
                     self.out.attention.forget_authentication(&key);

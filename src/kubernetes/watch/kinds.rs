@@ -57,6 +57,11 @@ impl KindKey {
     pub(in crate::kubernetes) fn of(target: &TargetRef) -> Self {
         Self { api_version: target.api_version.clone(), kind: target.kind.clone() }
     }
+
+    /// Whether its objects show their Ready pods themselves.
+    pub(in crate::kubernetes) fn shows_ready(&self) -> bool {
+        workload(self).is_some()
+    }
 }
 
 impl Served {

@@ -43,6 +43,8 @@ use super::objects::ClusterObjects;
 use super::patience::Patience;
 use super::resolver::ClusterResolver;
 use super::settings::{Mode, Settings};
+use super::surroundings::ClusterSurroundings;
+use super::surroundings::counter::Counter;
 use super::target::{self, ScaleTarget};
 
 /// Events that wait for the index: the streams wait beyond that.
@@ -65,6 +67,8 @@ pub struct Following {
     pub holds: Holds,
     /// Who should be looked at by whoever cares for finalizers.
     pub attention: Attention,
+    /// What triggers see of the cluster.
+    pub(super) surroundings: ClusterSurroundings,
     /// What the engine must hear before it acts.
     pub(super) latest: Latest,
     /// Everything that runs for it; aborted when it is dropped.
@@ -85,10 +89,13 @@ fn follow_with(client: &Client, settings: &Settings, patience: Patience) -> Foll
             "this operator observes only (--mode Observe): it decides and records, and scales nothing".to_owned();
         out.holds.set(Whom::All, Hold { reason: "Observe", message });
     }
-    let runner = Runner {
+    let surroundings = ClusterSurroundings::new(client);
+    let counter = surroundings.counter(out.counts.clone());
+    let mut runner = Runner {
         client: client.clone(),
         patience,
         kinds: kinds.clone(),
+        counter: counter.clone(),
         directory: out.directory.clone(),
         namespaces: namespaces(settings),
         labels: settings.label_selector.clone(),
@@ -97,6 +104,7 @@ fn follow_with(client: &Client, settings: &Settings, patience: Patience) -> Foll
         tasks: JoinSet::new(),
         holders: HashMap::new(),
     };
+    runner.tasks.spawn(counter.clone().run(events.clone()));
     let latest = Latest {
         client: client.clone(),
         namespaces: runner.namespaces.clone(),
@@ -106,7 +114,7 @@ fn follow_with(client: &Client, settings: &Settings, patience: Patience) -> Foll
     let index = Index::new(out.clone(), settings.calculator, runner.namespaces.len());
     let mut tasks = JoinSet::new();
     tasks.spawn(runner.run(index, out.holds.clone(), inbox));
-    let target = Arc::new(ScaleTarget::new(client.clone(), kinds, events.clone()));
+    let target = Arc::new(ScaleTarget::new(client.clone(), kinds, counter, events.clone()));
     let namespace = settings.cluster_object_namespace.clone();
     let resolver = ClusterResolver::new(client.clone(), out.directory, events, namespace, target.clone());
     Following {
@@ -116,6 +124,7 @@ fn follow_with(client: &Client, settings: &Settings, patience: Patience) -> Foll
         known: out.known,
         holds: out.holds,
         attention: out.attention,
+        surroundings,
         latest,
         tasks,
     }
@@ -135,6 +144,7 @@ struct Runner {
     client: Client,
     patience: Patience,
     kinds: Kinds,
+    counter: Counter,
     directory: Directory,
     namespaces: Vec<Option<Arc<str>>>,
     labels: Option<String>,
@@ -190,7 +200,8 @@ impl Runner {
                 self.tasks.spawn(KindWork { kind, client, patience, kinds, namespaces }.run(self.events.clone()));
             }
             Order::Read(target, environment) => {
-                let read = read(self.client.clone(), self.kinds.clone(), target, environment);
+                let (client, kinds, counter) = (self.client.clone(), self.kinds.clone(), self.counter.clone());
+                let read = read(client, kinds, counter, target, environment);
                 let (reads, events) = (self.reads.clone(), self.events.clone());
                 self.tasks.spawn(async move {
                     let Ok(_permit) = reads.acquire().await else { return };
@@ -284,8 +295,8 @@ impl KindWork {
 }
 
 /// Reads a target whose scale no watch shows.
-async fn read(client: Client, kinds: Kinds, target: TargetRef, environment: bool) -> Event {
-    let result = target::read(&client, &kinds, &target).await;
+async fn read(client: Client, kinds: Kinds, counter: Counter, target: TargetRef, environment: bool) -> Event {
+    let result = target::read(&client, &kinds, &counter, &target).await;
     let print = if environment && result.is_ok() { target::environment(&client, &kinds, &target).await } else { None };
     Event::Read(target, result, print)
 }

@@ -225,15 +225,31 @@ fn a_value_metric_needs_pods_that_are_counted() {
         set(&mut object, "/spec/scaleTargetRef", target);
         let expected = refused.map(|kind| {
             format!(
-                "error triggers[0].metricType: \"Value\" is not supported yet for kind {kind}, whose Ready pods are not \
-                 counted; use AverageValue"
+                "error triggers[0].metricType: \"Value\" is not supported here for kind {kind}, whose Ready pods are counted \
+                 on a cluster only; use AverageValue"
             )
         });
-        let found = check(&object);
-        let errors =
-            found.findings.iter().filter(|finding| finding.severity == tidegate_engine::subject::Severity::Error);
-        assert_eq!(errors.map(ToString::to_string).collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
-        assert_eq!(found.subject.is_none(), refused.is_some());
+        let errors = |found: &Validated| -> Vec<String> {
+            let is_error = |finding: &&tidegate_engine::subject::Finding| {
+                finding.severity == tidegate_engine::subject::Severity::Error
+            };
+            found.findings.iter().filter(is_error).map(ToString::to_string).collect()
+        };
+        let machine = scaled_object(&object, &Files::new(&[]), &Settings::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            errors(&machine),
+            expected.into_iter().collect::<Vec<_>>(),
+            "one machine counts its own Deployments"
+        );
+        assert_eq!(machine.subject.is_none(), refused.is_some());
+        let cluster = Files::new(&[]).for_cluster();
+        for found in [check(&object), scaled_object(&object, &cluster, &Settings::default(), Timestamp::UNIX_EPOCH)] {
+            assert!(
+                errors(&found).is_empty() && found.subject.is_some(),
+                "a cluster counts them all: {:?}",
+                texts(&found)
+            );
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who scales which target, and who uses which authentication.
 
+use tidegate_calculator::source::MetricType;
 use tidegate_engine::subject::{Finding, ObjectId, TargetRef};
 
 use super::super::event::Order;
@@ -34,6 +35,7 @@ impl Index {
         let key = TargetKey::of(&target);
         self.claims.entry(key.clone()).or_default().insert((created, id.clone()));
         self.set_environment(&target);
+        self.set_counted(&target, orders);
         if moved {
             self.tell_others(id, &key, orders);
         }
@@ -59,6 +61,7 @@ impl Index {
                 self.claims.remove(&key);
             }
         }
+        self.set_counted(&object.target, orders);
         if self.claims.contains_key(&key) {
             self.set_environment(&object.target);
             self.tell_others(id, &key, orders);
@@ -90,6 +93,23 @@ impl Index {
     pub(super) fn tell_others(&mut self, id: &ObjectId, key: &TargetKey, orders: &mut Vec<Order>) {
         for other in self.claimants(key).iter().filter(|other| *other != id) {
             self.tell(other, orders);
+        }
+    }
+
+    /// Notes whether a trigger on this target multiplies its Ready pods while the target does not show them.
+    fn set_counted(&mut self, target: &TargetRef, orders: &mut Vec<Order>) {
+        let multiplies = |object: &Object| {
+            let triggers = object.subject.iter().flat_map(|subject| &subject.triggers);
+            triggers.into_iter().any(|trigger| trigger.spec.metric_type == MetricType::Value)
+        };
+        let ids = self.claimants(&TargetKey::of(target));
+        let wanted = !KindKey::of(target).shows_ready()
+            && ids
+                .iter()
+                .filter_map(|id| self.objects.get(id))
+                .any(|object| object.target == *target && multiplies(object));
+        if self.out.counts.set(target, wanted) {
+            self.targets.read(target, false, orders);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The index on timelines, and the whole on an API server in memory.
 
+mod counted;
 mod faults;
 mod following;
 mod latest;
