@@ -127,6 +127,11 @@ fn property(parameter: &Parameter) -> Value {
             let spellings = ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
             fields.insert("enum".to_owned(), json!(spellings));
         }
+        Kind::Quantity => {
+            let number = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)";
+            let suffix = "([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?";
+            fields.insert("pattern".to_owned(), json!(format!(r"^\s*{number}{suffix}\s*$")));
+        }
         Kind::Choice(words) => {
             fields.insert("enum".to_owned(), json!(words));
         }

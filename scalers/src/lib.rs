@@ -16,8 +16,11 @@ mod endpoint;
 #[cfg(feature = "kafka")]
 mod kafka;
 pub mod keda;
-#[cfg_attr(not(any(feature = "kafka", feature = "redis")), allow(dead_code))]
+pub mod kinds;
+#[cfg_attr(not(any(feature = "kafka", feature = "metrics-apis", feature = "redis")), allow(dead_code))]
 mod metric;
+#[cfg(feature = "metrics-apis")]
+mod metrics_apis;
 pub mod parameters;
 #[cfg(feature = "redis")]
 mod redis;

@@ -1,6 +1,8 @@
 //! Names a trigger's metric the way KEDA does, so that dashboards and queries keep working.
 
-use tidegate_calculator::source::{MetricSpec, MetricType, Milli, Problem, TriggerSpec};
+use tidegate_calculator::source::{MetricSpec, Milli, Problem, TriggerSpec};
+
+use crate::kinds;
 
 /// `s<index>-<name>` with every character that KEDA replaces turned into `-`.
 pub(crate) fn metric_name(index: u8, name: &str) -> String {
@@ -13,17 +15,26 @@ pub(crate) fn metric(spec: &TriggerSpec, name: &str, target: Milli) -> MetricSpe
     MetricSpec { name: metric_name(spec.index, name), metric_type: spec.metric_type, target }
 }
 
-/// External sources know no requests of pods, hence no percentage of them.
+/// Whether this trigger type can be compared with its target like that; the message is KEDA's.
 pub(crate) fn check_metric_type(spec: &TriggerSpec) -> Option<Problem> {
-    (spec.metric_type == MetricType::Utilization).then(|| Problem {
-        path: "metricType".to_owned(),
-        value: Some("Utilization".to_owned()),
-        allowed: format!("is not allowed for {}; allowed values are 'Value' or 'AverageValue'", spec.kind),
+    let types = kinds::metric_types(&spec.kind);
+    (!types.contains(&spec.metric_type)).then(|| {
+        let allowed = match types.iter().map(|known| format!("'{known}'")).collect::<Vec<_>>().as_slice() {
+            [one] => format!("allowed value is {one}"),
+            several => format!("allowed values are {}", several.join(" or ")),
+        };
+        Problem {
+            path: "metricType".to_owned(),
+            value: Some(spec.metric_type.to_string()),
+            allowed: format!("is not allowed for {}; {allowed}", spec.kind),
+        }
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use tidegate_calculator::source::MetricType;
+
     use super::*;
 
     #[test]
@@ -36,5 +47,23 @@ mod tests {
         for (name, expected) in cases {
             assert_eq!(metric_name(3, name), expected);
         }
+    }
+
+    #[test]
+    fn a_metric_type_that_cannot_be_is_told_with_those_that_can() {
+        let of = |kind: &str, metric_type| {
+            let problem =
+                check_metric_type(&TriggerSpec { kind: kind.to_owned(), metric_type, ..TriggerSpec::default() });
+            problem.map(|problem| problem.to_string())
+        };
+        let expected =
+            "metricType: \"Utilization\" is not allowed for redis; allowed values are 'Value' or 'AverageValue'";
+        assert_eq!(of("redis", MetricType::Utilization).as_deref(), Some(expected));
+        let expected =
+            "metricType: \"Value\" is not allowed for cpu; allowed values are 'Utilization' or 'AverageValue'";
+        assert_eq!(of("cpu", MetricType::Value).as_deref(), Some(expected));
+        let expected = "metricType: \"Value\" is not allowed for pods-metric; allowed value is 'AverageValue'";
+        assert_eq!(of("pods-metric", MetricType::Value).as_deref(), Some(expected));
+        assert_eq!((of("memory", MetricType::Utilization), of("object-metric", MetricType::Value)), (None, None));
     }
 }

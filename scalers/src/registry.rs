@@ -5,14 +5,24 @@ use tidegate_calculator::source::{ConfigError, MetricSpec, Parameters, Problem, 
 use crate::endpoint::Endpoints;
 use crate::parameters::{Known, Parameter, Values, nearest};
 use crate::scaler::Scaler;
-use crate::{keda, metric};
+use crate::{keda, kinds, metric};
 
 /// All trigger types, sorted by name: one line each.
 static TRIGGER_TYPES: &[TriggerType] = &[
     #[cfg(feature = "kafka")]
     crate::kafka::APACHE_KAFKA,
+    #[cfg(feature = "metrics-apis")]
+    crate::metrics_apis::CPU,
+    #[cfg(feature = "metrics-apis")]
+    crate::metrics_apis::EXTERNAL_METRIC,
     #[cfg(feature = "kafka")]
     crate::kafka::KAFKA,
+    #[cfg(feature = "metrics-apis")]
+    crate::metrics_apis::MEMORY,
+    #[cfg(feature = "metrics-apis")]
+    crate::metrics_apis::OBJECT_METRIC,
+    #[cfg(feature = "metrics-apis")]
+    crate::metrics_apis::PODS_METRIC,
     #[cfg(feature = "redis")]
     crate::redis::TRIGGER_TYPE,
 ];
@@ -109,9 +119,9 @@ fn unknown_type(kind: &str) -> Problem {
         none if none.is_empty() => "none in this build".to_owned(),
         some => some,
     };
-    let allowed = if keda::knows(kind) {
+    let allowed = if keda::knows(kind) || kinds::BEYOND_KEDA.contains(&kind) {
         format!("is not supported yet; supported: {supported}")
-    } else if let Some(meant) = nearest(kind, names().chain(keda::TRIGGER_TYPES)) {
+    } else if let Some(meant) = nearest(kind, names().chain(keda::TRIGGER_TYPES).chain(kinds::BEYOND_KEDA)) {
         format!("is not a trigger type; did you mean {meant}?")
     } else {
         format!("is not a trigger type; supported: {supported}")
@@ -124,9 +134,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_registry_is_sorted_and_names_are_kedas() {
+    fn the_registry_is_sorted_and_names_are_kedas_or_listed() {
         assert!(TRIGGER_TYPES.windows(2).all(|pair| pair[0].name < pair[1].name));
-        assert!(TRIGGER_TYPES.iter().all(|known| keda::knows(known.name)));
+        for known in TRIGGER_TYPES {
+            assert_ne!(keda::knows(known.name), kinds::BEYOND_KEDA.contains(&known.name), "{}", known.name);
+        }
     }
 
     #[cfg(feature = "redis")]

@@ -1,7 +1,14 @@
-//! What every trigger type must do, proven for each that is registered: one row of [`ROWS`] a type.
+//! What every trigger type must do, proven for each that is registered: one row a type, of [`ROWS`] if it reads a server of its own,
+//! else of those of the cluster.
 // Clippy takes only the bodies of `#[test]` functions for tests, not what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "metrics-apis")]
+#[path = "contract/cluster.rs"]
+mod cluster;
+#[cfg(feature = "metrics-apis")]
+#[path = "scripted/cluster.rs"]
+mod scripted_cluster;
 #[cfg(feature = "kafka")]
 #[path = "scripted/kafka.rs"]
 mod scripted_kafka;
@@ -11,7 +18,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tidegate_calculator::source::{Occasion, Parameters, ReadError, ReadErrorKind, Secret, TriggerSpec};
+use tidegate_calculator::source::{MetricType, Occasion, Parameters, ReadError, ReadErrorKind, Secret, TriggerSpec};
 use tidegate_scalers::{Endpoints, Known, Scaler, check, open, trigger_types};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,7 +27,7 @@ use tokio::time::{Instant, timeout};
 /// Plays the source's side of one connection until the other side closes it.
 type Play = fn(TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// How to play the source of one trigger type.
+/// How to play the source of one trigger type that reads a server of its own.
 struct Row {
     name: &'static str,
     /// A complete trigger's metadata; `{address}` stands for the source's host:port.
@@ -146,7 +153,10 @@ fn say(mut stream: TcpStream, answer: &'static str) -> Pin<Box<dyn Future<Output
 
 #[test]
 fn every_type_has_a_row() {
-    let rows: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+    let mut rows: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+    #[cfg(feature = "metrics-apis")]
+    rows.extend(cluster::ROWS.iter().map(|row| row.name));
+    rows.sort_unstable();
     assert_eq!(rows, trigger_types().iter().map(|known| known.name).collect::<Vec<_>>());
 }
 
@@ -162,7 +172,7 @@ fn bad_configuration_is_named_and_not_opened() {
             assert_eq!(error.problems, found.errors);
         }
         let mut spec = row.spec("localhost:1", &[]);
-        spec.metric_type = tidegate_calculator::source::MetricType::Utilization;
+        spec.metric_type = MetricType::Utilization;
         let error = open(&spec, &row.parameters(), &Endpoints::new()).err().expect("not opened");
         assert_eq!(error.problems[0].path, "metricType");
     }
@@ -188,7 +198,9 @@ fn unknown_parameters_are_warnings() {
 fn each_example_opens_without_a_word_and_without_a_runtime() {
     for known in trigger_types() {
         let metadata = known.example_metadata.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
-        let spec = TriggerSpec { kind: known.name.to_owned(), metadata: metadata.collect(), ..TriggerSpec::default() };
+        let kind = known.name.to_owned();
+        let metric_type = example_metric_type(known.example);
+        let spec = TriggerSpec { kind, metadata: metadata.collect(), metric_type, ..TriggerSpec::default() };
         let found = check(&spec, Known::Nothing, Known::Nothing);
         assert!(found.errors.is_empty() && found.warnings.is_empty(), "{found:?}");
         assert!(open(&spec, &Parameters::default(), &Endpoints::new()).is_ok());
@@ -198,6 +210,13 @@ fn each_example_opens_without_a_word_and_without_a_runtime() {
             assert!(lines.into_iter().any(|line| line == format!("{key}: {text}")), "{key} is not in the example");
         }
     }
+}
+
+/// The `metricType` of an example.
+fn example_metric_type(example: &str) -> MetricType {
+    let said = example.lines().find_map(|line| line.trim().strip_prefix("metricType: "));
+    let known = [MetricType::AverageValue, MetricType::Value, MetricType::Utilization];
+    said.map_or_else(MetricType::default, |said| known.into_iter().find(|it| it.to_string() == said).unwrap())
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ mod world {
         }
 
         async fn read(&self, source: &Scripted, _: Occasion, _: Deadline) -> Result<Readings, ReadError> {
-            source.answer(Said::Number(Milli::units(790)))
+            source.answer(Said::Number(Milli::units(790)), seen().state)
         }
 
         fn watch(&self, _: &Scripted, _: Wake) -> Option<()> {

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use tidegate_calculator::hpa::quantity::Quantity;
 use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::source::{MetricSpec, TriggerSpec};
-use tidegate_scalers::{Known, keda, trigger_type};
+use tidegate_scalers::{Known, keda, kinds, trigger_type};
 
 /// `redis jobs`: the type and the name of the trigger, else its position.
 pub fn label(spec: &TriggerSpec) -> String {
     format!("{} {}", spec.kind, name(spec).unwrap_or_else(|| spec.index.to_string()))
 }
 
-/// The name of the trigger, else what it counts by its text: the last part of its metric's name. None if it cannot be built.
+/// The name of the trigger, else what it counts by its text: the last part of its metric's name. None if it cannot be built, or
+/// if the metric says no more than the type, as that of `cpu`.
 pub fn name(spec: &TriggerSpec) -> Option<String> {
     let counted = || declared_metrics(spec).first().map(|metric| short_name(spec, &metric.name));
-    spec.name.clone().or_else(counted)
+    spec.name.clone().or_else(|| counted().filter(|counted| *counted != spec.kind))
 }
 
 /// The metrics that a trigger has by its text alone; empty if it cannot be built.
@@ -49,16 +51,16 @@ pub fn scaler(spec: &TriggerSpec) -> &str {
     }
 }
 
-/// The trigger's type if KEDA knows it, else `unknown`: a misspelt type must not become a label value.
+/// The trigger's type if KEDA knows it or it is one of ours, else `unknown`: a misspelt type must not become a label value.
 pub fn known_type(spec: &TriggerSpec) -> &str {
-    if keda::knows(&spec.kind) { &spec.kind } else { "unknown" }
+    if keda::knows(&spec.kind) || kinds::BEYOND_KEDA.contains(&&*spec.kind) { &spec.kind } else { "unknown" }
 }
 
 /// The activation threshold in the trigger's metadata: KEDA names it `activation...` everywhere; 0 if there is none.
 pub fn activation(metadata: &BTreeMap<String, String>) -> f64 {
     let mut thresholds =
         metadata.iter().filter(|(key, _)| key.strip_prefix("activation").is_some_and(|rest| !rest.is_empty()));
-    thresholds.find_map(|(_, value)| value.trim().parse().ok()).unwrap_or(0.0)
+    thresholds.find_map(|(_, value)| value.trim().parse::<Quantity>().ok()).map_or(0.0, |found| found.to_f64())
 }
 
 #[cfg(test)]
@@ -78,6 +80,17 @@ mod tests {
         assert_eq!(metric_names(&spec, None), ["s2-unknown"]);
     }
 
+    #[cfg(feature = "metrics-apis")]
+    #[test]
+    fn a_resource_is_not_said_twice() {
+        let mut spec = TriggerSpec { kind: "memory".into(), ..TriggerSpec::default() };
+        spec.metadata.insert("value".into(), "1Gi".into());
+        assert_eq!((label(&spec).as_str(), scaler(&spec)), ("memory 0", "cpuMemoryScaler"));
+        assert_eq!(metric_names(&spec, None), ["memory"]);
+        spec.kind = "pods-metric".into();
+        assert_eq!((label(&spec).as_str(), known_type(&spec)), ("pods-metric 0", "pods-metric"));
+    }
+
     #[test]
     fn the_activation_threshold_is_found_by_its_name() {
         let with = |key: &str, value: &str| activation(&BTreeMap::from([(key.to_owned(), value.to_owned())]));
@@ -85,5 +98,6 @@ mod tests {
             (with("activationListLength", " 20"), with("activation", "push"), with("listLength", "5")),
             (20.0, 0.0, 0.0)
         );
+        assert_eq!((with("activationTargetValue", "500m"), with("activationThreshold", "1.5e1")), (0.5, 15.0));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_calculator::observation::Evidence;
+use tidegate_calculator::observation::{Evidence, TargetState};
 use tidegate_calculator::source::{EndpointId, ReadError, ReadErrorKind, Readings};
 use tidegate_calculator::time::{Span, Tick};
 use tidegate_engine::protocol::{
@@ -83,11 +83,15 @@ impl Simulation {
         let Some(Source { object, script, .. }) = source else {
             return Err(ReadError::query(ReadErrorKind::Config, "the trigger is not open"));
         };
+        let target = match self.objects.get(object) {
+            Some(Told::Set(subject, _)) => self.seen(&subject.target).map(|seen| seen.state).unwrap_or_default(),
+            _ => TargetState::default(),
+        };
         self.timeline.reads.push(Read { at: self.now, object: object.clone(), trigger });
         let full: Vec<String> = script.keys().iter().map(|key| format!("{object}/{key}")).collect();
         let names = full.iter().map(String::as_str).chain(script.keys().iter().map(String::as_str));
         let said = self.trace.at(names, self.now).unwrap_or(Said::Failure(ReadErrorKind::Unavailable));
-        script.answer(said)
+        script.answer(said, target)
     }
 
     /// What the engine itself says that it writes on.

@@ -1,18 +1,25 @@
 //! What a plain number means to a trigger: stands in for the source when there is none, in traces and in `explain -f`.
+//!
+//! To most triggers it is the total. To `cpu`, `memory` and `pods-metric` it is what every Ready pod of the target shows: with `Utilization`
+//! the percentage of what it requests.
 
 use std::str::FromStr;
 
+use tidegate_calculator::hpa::pods::{Container, Phase, Pod, Readiness};
+use tidegate_calculator::hpa::samples::{PodValue, Sample};
+use tidegate_calculator::observation::TargetState;
 use tidegate_calculator::source::{
-    ConfigError, Measured, MetricSpec, Milli, ReadError, ReadErrorKind, Reading, Readings, TriggerSpec,
+    ConfigError, Measured, MetricSpec, Milli, PodSamples, ReadError, ReadErrorKind, Reading, Readings, TriggerSpec,
 };
-use tidegate_scalers::Known;
+use tidegate_calculator::time::{Span, Tick};
+use tidegate_scalers::{Known, kinds};
 
 use crate::server::triggers;
 
 /// What a source is told to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// This total, in thousandths; never negative.
+    /// This total, or this number of each pod, in thousandths; never negative.
     Number(Milli),
     /// Nothing: the read fails in this way.
     Failure(ReadErrorKind),
@@ -69,7 +76,24 @@ pub struct Scripted {
     keys: Vec<String>,
     metrics: Vec<MetricSpec>,
     activation: Milli,
+    /// What each pod shows it of; none if the number is a total.
+    pods: Option<OfPods>,
 }
+
+/// A metric of the pods.
+#[derive(Clone, Debug)]
+struct OfPods {
+    /// `cpu` or `memory`; empty for a metric that is no resource.
+    resource: String,
+    container: Option<String>,
+}
+
+/// What each scripted pod requests of a resource, in thousandths: of 100 units, so that a percentage is its usage.
+const REQUEST: i64 = 100_000;
+/// How long the scripted pods have been Ready: longer than any pod counts as young.
+const AGE: Span = Span::seconds(24 * 3600);
+/// The most pods that are scripted: more than any cluster has.
+const MOST_PODS: u32 = 100_000;
 
 impl Scripted {
     /// The trigger of this text.
@@ -83,7 +107,8 @@ impl Scripted {
             return Err(ConfigError { problems: checked.errors });
         }
         let activation = milli(triggers::activation(&spec.metadata).max(0.0));
-        Ok(Self { keys: keys(spec, &checked.metrics), metrics: checked.metrics, activation })
+        let pods = kinds::is_of_pods(&spec.kind).then(|| OfPods::of(spec, &checked.metrics));
+        Ok(Self { keys: keys(spec, &checked.metrics), metrics: checked.metrics, activation, pods })
     }
 
     /// What a script may call this trigger: its name, what it counts, its metric, its position; the best name first.
@@ -93,14 +118,61 @@ impl Scripted {
 
     /// The reading, or its failure, that the source would give. A trigger of several metrics gets the number for each.
     ///
-    /// As with KEDA it is active if the number is above the activation threshold.
-    pub fn answer(&self, said: Said) -> Result<Readings, ReadError> {
+    /// As with KEDA it is active if the number is above the activation threshold. A number of each pod is shown by the target's Ready
+    /// pods, and never active.
+    pub fn answer(&self, said: Said, target: TargetState) -> Result<Readings, ReadError> {
         let number = match said {
             Said::Number(number) => number,
             Said::Failure(kind) => return Err(ReadError::endpoint(kind, failure_text(kind))),
         };
-        let reading = || Reading { value: Measured::Total(vec![number]), active: number > self.activation };
+        let reading = || match &self.pods {
+            Some(of) => Reading { value: Measured::PerPod(of.shown(number, target)), active: false },
+            None => Reading { value: Measured::Total(vec![number]), active: number > self.activation },
+        };
         Ok(self.metrics.iter().map(|metric| (metric.clone(), reading())).collect())
+    }
+}
+
+impl OfPods {
+    fn of(spec: &TriggerSpec, metrics: &[MetricSpec]) -> Self {
+        // A metric of a resource has its name.
+        let is_resource = metrics.iter().any(|metric| metric.name == spec.kind);
+        let container = spec.metadata.get("containerName").map(|name| name.trim()).filter(|name| !name.is_empty());
+        Self {
+            resource: if is_resource { spec.kind.clone() } else { String::new() },
+            container: container.map(str::to_owned),
+        }
+    }
+
+    /// Every Ready pod shows `number`; the others have not started yet and show nothing.
+    fn shown(&self, number: Milli, target: TargetState) -> PodSamples {
+        let existing = target.existing.min(MOST_PODS);
+        let ready = target.ready.unwrap_or(existing).min(MOST_PODS);
+        let name = |index: u32| format!("pod-{index}");
+        let sample = Sample { value: number.0, at: Tick(0), window: Span::ZERO };
+        PodSamples {
+            resource: self.resource.clone(),
+            container: self.container.clone(),
+            pods: (0..existing.max(ready)).map(|index| self.pod(name(index), index < ready)).collect(),
+            samples: (0..ready).map(|index| PodValue { pod: name(index), sample }).collect(),
+        }
+    }
+
+    fn pod(&self, name: String, ready: bool) -> Pod {
+        let container = Container {
+            name: self.container.clone().unwrap_or_else(|| "main".to_owned()),
+            requests: [(self.resource.clone(), REQUEST)].into(),
+            restartable: false,
+        };
+        let since = Tick(0) - AGE;
+        Pod {
+            name,
+            phase: if ready { Phase::Running } else { Phase::Pending },
+            started: ready.then_some(since),
+            ready: Some(Readiness { status: Some(ready), since }),
+            containers: vec![container],
+            ..Pod::default()
+        }
     }
 }
 
@@ -153,11 +225,31 @@ mod tests {
         spec.metadata.insert("activationListLength".into(), "10".into());
         let scripted = Scripted::of(&spec).unwrap();
         assert_eq!(scripted.keys(), ["jobs", "s0-redis-jobs", "0"]);
-        let active = |units| scripted.answer(Said::Number(Milli::units(units))).unwrap()[0].1.active;
+        let active =
+            |units| scripted.answer(Said::Number(Milli::units(units)), TargetState::default()).unwrap()[0].1.active;
         assert!(active(11) && !active(10));
-        let error = scripted.answer(Said::Failure(ReadErrorKind::Auth)).unwrap_err();
+        let error = scripted.answer(Said::Failure(ReadErrorKind::Auth), TargetState::default()).unwrap_err();
         assert_eq!(error.reason(), "TriggerAuthFailed");
         spec.metadata.remove("listName");
         assert!(Scripted::of(&spec).unwrap_err().to_string().contains("listName"));
+    }
+
+    #[cfg(feature = "metrics-apis")]
+    #[test]
+    fn a_number_of_the_pods_is_shown_by_every_ready_one() {
+        let mut spec = redis("jobs");
+        spec.kind = "cpu".to_owned();
+        spec.metric_type = tidegate_calculator::source::MetricType::Utilization;
+        spec.metadata = [("value", "50"), ("containerName", "app")].map(|(key, text)| (key.into(), text.into())).into();
+        let scripted = Scripted::of(&spec).unwrap();
+        assert_eq!(scripted.keys(), ["cpu", "0"]);
+        let target = TargetState { replicas: 3, existing: 3, ready: Some(2) };
+        let readings = scripted.answer(Said::Number(Milli::units(80)), target).unwrap();
+        let Measured::PerPod(of) = &readings[0].1.value else { panic!("not per pod") };
+        assert_eq!((of.resource.as_str(), of.container.as_deref(), of.pods.len()), ("cpu", Some("app"), 3));
+        // 80 of 100 requested units are 80 %.
+        assert_eq!(of.samples.iter().map(|value| value.sample.value).collect::<Vec<_>>(), [80_000, 80_000]);
+        assert_eq!(of.pods[2].phase, Phase::Pending);
+        assert!(!readings[0].1.active);
     }
 }

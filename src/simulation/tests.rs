@@ -3,6 +3,10 @@
 use super::*;
 use crate::server::fixtures::subject;
 use tidegate_calculator::decision::Limit;
+#[cfg(feature = "metrics-apis")]
+use tidegate_calculator::policy::TriggerPolicy;
+#[cfg(feature = "metrics-apis")]
+use tidegate_calculator::source::MetricType;
 
 const MINUTE: i64 = 60_000;
 
@@ -32,6 +36,25 @@ fn zero_to_many_to_zero() {
     assert!((485_000..=200_000 + 315_000).contains(&down), "{counts:?}");
     assert!(timeline.changes[0].why.is_some());
     assert_eq!(simulation.target(&subject.target).unwrap().replicas, 0);
+}
+
+/// 75 % of what each pod requests against a target of 50 %, however many pods there are.
+#[cfg(feature = "metrics-apis")]
+#[test]
+fn what_each_pod_shows_raises_step_by_step() {
+    let mut subject = subject("orders");
+    let spec = &mut subject.triggers[0].spec;
+    (spec.kind, spec.metric_type) = ("cpu".to_owned(), MetricType::Utilization);
+    spec.metadata = [("value".to_owned(), "50".to_owned())].into();
+    let metric_type = MetricType::Utilization;
+    subject.policy.triggers = vec![TriggerPolicy { resource_like: true, metric_type, ..TriggerPolicy::new("cpu") }];
+    let trace = trace("0,cpu,50\n60,cpu,75\n300,cpu,50");
+    let mut simulation = Simulation::new("2026-11-25T12:00:00Z".parse().unwrap(), trace, Faults::default());
+    simulation.deploy(subject.target.clone(), 2, Span::seconds(5));
+    simulation.set(subject);
+    let counts: Vec<_> = simulation.run(Tick(10 * MINUTE)).unwrap().counts();
+    // 2 * 1.5 = 3, 3 * 1.5 = 4.5, 5 * 1.5 = 7.5, 8 * 1.5 = 12, of which 10 are allowed. At 50 % they stay.
+    assert_eq!(counts.iter().map(|(_, from, to)| (*from, *to)).collect::<Vec<_>>(), [(2, 3), (3, 5), (5, 8), (8, 10)]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tidegate_calculator::policy::{Fallback, FallbackBehavior};
 
 use super::findings::Findings;
-use super::triggers::is_resource_like;
+use super::triggers::all_are_resource_like;
 
 /// The behavior that needs a formula.
 const OF_FORMULA: &str = "scalingModifiers";
@@ -18,10 +18,9 @@ pub(super) fn read(spec: &Value, findings: &mut Findings) -> Option<Fallback> {
             "is not supported yet; static, currentReplicas, currentReplicasIfHigher and currentReplicasIfLower are";
         findings.refuse("fallback.behavior", Some(OF_FORMULA.to_owned()), allowed);
     }
-    let triggers = spec.get("triggers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let kinds = triggers.iter().map(|trigger| trigger.get("type").and_then(Value::as_str).unwrap_or_default());
-    if !triggers.is_empty() && kinds.into_iter().all(is_resource_like) {
-        let allowed = "stands for no trigger: all are of type cpu or memory; a trigger of another type is needed";
+    if all_are_resource_like(spec) {
+        let allowed =
+            "stands for no trigger: all are of type cpu, memory or pods-metric; a trigger of another type is needed";
         findings.refuse("fallback", None, allowed);
     }
     let count = |name: &str| block.get(name).and_then(Value::as_u64).and_then(|count| u32::try_from(count).ok());

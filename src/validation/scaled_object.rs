@@ -52,6 +52,7 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
     let container = target::container(spec);
     if let Some(target) = &target {
         target::look(target, container, known, &mut findings);
+        triggers::zero_needs_another(spec, target, &mut findings);
     }
     let mut triggers = triggers::read(spec, target.as_ref(), container, known, &mut findings);
     if let (Some(id), Some(target)) = (&id, &target) {

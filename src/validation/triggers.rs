@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use tidegate_calculator::policy::TriggerPolicy;
 use tidegate_calculator::source::{MetricType, Problem, TriggerSpec};
 use tidegate_engine::subject::{AuthenticationRef, References, Severity, TargetRef, Trigger};
-use tidegate_scalers::Known;
+use tidegate_scalers::{Known, kinds};
 
 use super::authentication::{self, Provided};
 use super::findings::{Findings, guess, shown};
@@ -24,8 +24,10 @@ const METRIC_TYPES: [(&str, MetricType); 3] = [
 ];
 /// Kinds of `apps/v1` whose Ready pods are known.
 const COUNTED: [&str; 3] = ["Deployment", "StatefulSet", "ReplicaSet"];
-/// Triggers on what pods use: never active, and never an error for scaling to zero.
-const RESOURCE_LIKE: [&str; 2] = ["cpu", "memory"];
+/// Kinds of `apps/v1` whose minimum KEDA looks at when they have triggers on their pods alone (keda-semantics §6.1 rule 15).
+const JUDGED: [&str; 2] = ["Deployment", "StatefulSet"];
+/// Triggers whose `metricType` has no default.
+const TYPED: [&str; 2] = ["cpu", "memory"];
 /// Triggers that have no use for `useCachedMetrics`.
 const NEVER_CACHED: [&str; 3] = ["cpu", "memory", "cron"];
 
@@ -71,7 +73,31 @@ pub(super) fn read(
 
 /// Whether triggers of this type have no fallback and no activity of their own.
 pub(super) fn is_resource_like(kind: &str) -> bool {
-    RESOURCE_LIKE.contains(&kind)
+    kinds::is_of_pods(kind)
+}
+
+/// Whether there are triggers, and all of them are on what the pods show.
+pub(super) fn all_are_resource_like(spec: &Value) -> bool {
+    let entries = spec.get("triggers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let kind = |entry: &Value| entry.get("type").and_then(Value::as_str).is_some_and(is_resource_like);
+    !entries.is_empty() && entries.iter().all(kind)
+}
+
+/// Triggers on the pods alone say nothing about zero (keda-semantics §6.1 rule 15). KEDA's webhook refuses such an object, while its
+/// operator keeps one replica of it; so it is an error that leaves the object to be obeyed.
+pub(super) fn zero_needs_another(spec: &Value, target: &TargetRef, findings: &mut Findings) {
+    let min = spec.get("minReplicaCount").and_then(Value::as_u64);
+    if min.unwrap_or(0) > 0 || !all_are_resource_like(spec) {
+        return;
+    }
+    let judged = &*target.api_version == "apps/v1" && JUDGED.contains(&&*target.kind);
+    let is = if min.is_some() { "is not enough" } else { "is absent, which counts as 0" };
+    let allowed = format!(
+        "{is}: all triggers are of type cpu, memory or pods-metric, which say nothing about zero; set it to 1 or more, or add a trigger of \
+         another type"
+    );
+    let problem = Problem { path: "minReplicaCount".to_owned(), value: min.map(|min| min.to_string()), allowed };
+    findings.say(if judged { Severity::Error } else { Severity::Warning }, problem);
 }
 
 /// Which triggers say `useCachedMetrics`, by position (keda-semantics §6.1 rule 6).
@@ -141,7 +167,7 @@ fn read_spec(fields: &Map<String, Value>, index: u8, here: &str, findings: &mut 
         index,
         name: text("name").map(str::to_owned),
         metadata: metadata.into_iter().flatten().filter_map(parameter).collect(),
-        metric_type: metric_type(text("metricType"), here, findings),
+        metric_type: metric_type(text("metricType"), text("type").unwrap_or_default(), here, findings),
     }
 }
 
@@ -155,15 +181,24 @@ fn parameter((key, value): (&String, &Value)) -> Option<(String, String)> {
     Some((key.clone(), text))
 }
 
-/// KEDA leaves a wrong one to the API server, which refuses its `HorizontalPodAutoscaler` and so the whole object.
-fn metric_type(text: Option<&str>, here: &str, findings: &mut Findings) -> MetricType {
-    let Some(text) = text else { return MetricType::default() };
+/// KEDA leaves a wrong one to the API server, which refuses its `HorizontalPodAutoscaler` and so the whole object; for `cpu` and
+/// `memory` it refuses the object itself, also if there is none: a percentage must not be taken for cores or bytes.
+fn metric_type(text: Option<&str>, kind: &str, here: &str, findings: &mut Findings) -> MetricType {
+    let place = || path::child(here, "metricType");
+    let Some(text) = text else {
+        if TYPED.contains(&kind) {
+            let allowed = format!("is required for {kind}; allowed values are 'Utilization' or 'AverageValue'");
+            findings.refuse(place(), None, allowed);
+        }
+        return MetricType::default();
+    };
     if let Some((_, metric_type)) = METRIC_TYPES.iter().find(|(name, _)| *name == text) {
         return *metric_type;
     }
     let guess = guess(text, METRIC_TYPES.map(|(name, _)| name));
-    let place = path::child(here, "metricType");
-    findings.refuse(place, Some(shown(&text.into())), format!("is not one of AverageValue, Value{guess}"));
+    let fits = |(_, metric_type): &&(&str, MetricType)| kinds::metric_types(kind).contains(metric_type);
+    let names: Vec<&str> = METRIC_TYPES.iter().filter(fits).map(|(name, _)| *name).collect();
+    findings.refuse(place(), Some(shown(&text.into())), format!("is not one of {}{guess}", names.join(", ")));
     MetricType::default()
 }
 

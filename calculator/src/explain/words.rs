@@ -17,7 +17,7 @@ pub(super) fn trigger(policy: &Policy, evidence: &[Evidence], trigger: u8, metri
     };
     let readings = evidence.get(usize::from(trigger)).and_then(Evidence::readings).unwrap_or_default();
     let spec = readings.get(usize::from(metric.unwrap_or(0))).map(|(spec, _)| spec.name.as_str());
-    let part = spec.map(|name| metric_part(name, &of.kind)).filter(|part| !part.is_empty());
+    let part = spec.map(|name| metric_part(name, &of.kind)).filter(|part| !part.is_empty() && *part != of.kind);
     match (&of.name, part) {
         (Some(name), Some(part)) if readings.len() > 1 && metric.is_some() => format!("{} {name} {part}", of.kind),
         (Some(name), _) => format!("{} {name}", of.kind),

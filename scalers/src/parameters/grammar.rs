@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tidegate_calculator::hpa::quantity::Quantity;
+use tidegate_calculator::source::Milli;
+
 /// An integer in JSON's notation: no `+`, no leading zeros, no fraction, no exponent.
 pub(super) fn integer(text: &str) -> Option<i64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -34,6 +37,11 @@ pub(super) fn truth(text: &str) -> Option<bool> {
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
         _ => None,
     }
+}
+
+/// A quantity in Kubernetes' notation, in thousandths, rounded away from zero; none if it does not fit.
+pub(super) fn quantity(text: &str) -> Option<Milli> {
+    text.parse::<Quantity>().ok()?.to_milli()
 }
 
 /// The pieces between the commas, trimmed.
@@ -144,6 +152,17 @@ mod tests {
         }
         for text in ["yes", "on", "tRUE", "", "2"] {
             assert_eq!(truth(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn quantities_follow_kubernetes() {
+        let good = [("5", 5_000), ("500m", 500), ("1Gi", 1_073_741_824_000), ("0.0001", 1), ("-2k", -2_000_000)];
+        for (text, milli) in good {
+            assert_eq!(quantity(text), Some(Milli(milli)), "{text}");
+        }
+        for text in ["", "1 Gi", "1gi", "50%", "ten", "10P"] {
+            assert_eq!(quantity(text), None, "{text}");
         }
     }
 

@@ -49,6 +49,8 @@ pub enum Kind {
     List,
     /// A Go duration such as `1m30s`, or a whole number of milliseconds.
     Duration,
+    /// A quantity in Kubernetes' notation such as `500m` or `1Gi`, of at most 2^63 thousandths.
+    Quantity,
 }
 
 /// How a parameter that has lost its use is treated when somebody still sets it.
@@ -153,6 +155,7 @@ impl Kind {
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::List => "a list separated by commas".to_owned(),
             Self::Duration => "a duration >= 0 (such as 30s, or milliseconds)".to_owned(),
+            Self::Quantity => "a quantity up to 9P (such as 5, 500m or 1Gi)".to_owned(),
         }
     }
 
@@ -165,6 +168,7 @@ impl Kind {
             Self::Bool => grammar::truth(text).is_some(),
             Self::Choice(words) => words.contains(&text),
             Self::Duration => grammar::duration(text).is_some(),
+            Self::Quantity => grammar::quantity(text).is_some(),
         }
     }
 }

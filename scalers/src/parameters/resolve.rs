@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tidegate_calculator::source::{Problem, Secret, TriggerSpec};
+use tidegate_calculator::source::{Milli, Problem, Secret, TriggerSpec};
 
 use super::unknown::{self, FROM_ENV};
 use super::{Deprecation, Parameter, Source, grammar};
@@ -228,6 +228,11 @@ impl Values {
     /// The value of a [`Kind::Duration`](super::Kind::Duration).
     pub fn duration(&self, parameter: &Parameter) -> Option<Duration> {
         self.accepted(parameter).and_then(grammar::duration)
+    }
+
+    /// The value of a [`Kind::Quantity`](super::Kind::Quantity), in thousandths.
+    pub fn quantity(&self, parameter: &Parameter) -> Option<Milli> {
+        self.accepted(parameter).and_then(grammar::quantity)
     }
 
     fn accepted<'a>(&'a self, parameter: &'a Parameter) -> Option<&'a str> {

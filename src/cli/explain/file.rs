@@ -72,8 +72,8 @@ fn report(document: &Document, findings: &[Finding]) {
 }
 
 fn decided(subject: &Subject, scene: &Scene, now: Now) -> Result<Snapshot, ExplainError> {
-    let evidence = evidence(subject, &scene.settings)?;
     let target = target(scene)?;
+    let evidence = evidence(subject, &scene.settings, target)?;
     let created = now.tick_of(subject.created);
     let observed = Observation { target, triggers: &evidence, created };
     let decision = decide(&subject.policy, &Memory::default(), &observed, now.tick);
@@ -134,7 +134,11 @@ fn target(scene: &Scene) -> Result<TargetState, ExplainError> {
 }
 
 /// What each trigger said: what was set, or a failure that says that nothing was set.
-fn evidence(subject: &Subject, settings: &[(String, Said)]) -> Result<Vec<Evidence>, ExplainError> {
+fn evidence(
+    subject: &Subject,
+    settings: &[(String, Said)],
+    target: TargetState,
+) -> Result<Vec<Evidence>, ExplainError> {
     let scripts: Vec<_> = subject.triggers.iter().map(|trigger| Scripted::of(&trigger.spec)).collect();
     let called = |(trigger, script): (&Trigger, &Result<Scripted, _>)| match script {
         Ok(script) => script.keys().to_vec(),
@@ -150,7 +154,7 @@ fn evidence(subject: &Subject, settings: &[(String, Said)]) -> Result<Vec<Eviden
         let said = settings.iter().rev().find(|(key, _)| keys.contains(key)).map(|(_, said)| *said);
         let read = match (script, said) {
             (Err(error), _) => Err(ReadError::from(error)),
-            (Ok(script), Some(said)) => script.answer(said),
+            (Ok(script), Some(said)) => script.answer(said, target),
             (Ok(_), None) => {
                 let name = keys.first().map_or("TRIGGER", String::as_str);
                 let message = format!("no value was given; add --set {name}=NUMBER");

@@ -58,6 +58,22 @@ fn a_file_is_explained_without_a_server() {
     assert_eq!((&object["replicas"], &object["desiredReplicas"]), (&Value::from(3), &Value::from(7)));
 }
 
+/// 80 % on every one of 3 pods against 50 %: 1.6 * 3 = 4.8 replicas.
+#[cfg(feature = "metrics-apis")]
+#[test]
+fn what_each_pod_shows_is_set_as_one_number() {
+    let cpu = ORDERS.replace("type: redis", "type: cpu\n    metricType: Utilization");
+    let cpu = cpu.replace("{address: 'redis:6379', listName: jobs, listLength: '100'}", "{value: '50'}");
+    let object = explained(&cpu, &["--set", "cpu=80", "--replicas", "3"]).unwrap();
+    let text = text(&object);
+    assert_eq!(object["desiredReplicas"], 5, "{text}");
+    assert!(text.contains("\ncpu  ") || text.contains(" cpu  "), "{text}");
+    assert!(text.contains("utilization 80 / 50") && !text.contains("cpu cpu"), "{text}");
+    // Only Ready pods show it: 2 of 4 at 80 %, the others count as idle. (2 * 80 + 2 * 0) / 4 = 40 %, so nothing is raised.
+    let object = explained(&cpu, &["--set", "cpu=80", "--replicas", "4", "--ready", "2"]).unwrap();
+    assert_eq!(object["desiredReplicas"], 4);
+}
+
 #[test]
 fn a_failed_or_unset_trigger_lowers_nothing() {
     for words in [&["--replicas", "3"][..], &["--replicas", "3", "--set", "jobs=error:timeout"]] {

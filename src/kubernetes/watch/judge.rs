@@ -157,7 +157,11 @@ fn joined<'a>(names: impl Iterator<Item = &'a str>) -> String {
     list.join(",")
 }
 
+/// Metrics of the pods are no external ones: KEDA shows neither them nor their activity.
 fn metric_names(trigger: &tidegate_engine::subject::Trigger) -> Vec<String> {
+    if tidegate_scalers::kinds::is_of_pods(&trigger.spec.kind) {
+        return Vec::new();
+    }
     let checked = tidegate_scalers::check(&trigger.spec, Known::Nothing, Known::Nothing);
     checked.metrics.into_iter().map(|metric| metric.name).collect()
 }

@@ -2,6 +2,8 @@
 
 mod accepted;
 mod documents;
+#[cfg(feature = "metrics-apis")]
+mod pods;
 mod properties;
 mod refusals;
 

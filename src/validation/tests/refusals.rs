@@ -266,8 +266,7 @@ fn what_is_cached_or_has_a_fallback_must_be_external() {
         assert!(!texts(&check(&object)).contains(&expected), "{kind}");
     }
     let fallback = json!({ "failureThreshold": 3, "replicas": 6 });
-    let useless =
-        "error fallback: stands for no trigger: all are of type cpu or memory; a trigger of another type is needed";
+    let useless = "error fallback: stands for no trigger: all are of type cpu, memory or pods-metric; a trigger of another type is needed";
     let cpu = json!({ "type": "cpu", "metricType": "Utilization", "metadata": { "value": "50" } });
     let redis = good()["spec"]["triggers"][0].clone();
     for (triggers, refused) in [(json!([cpu]), true), (json!([cpu, redis]), false), (json!([]), false)] {

@@ -1,0 +1,144 @@
+//! A cluster that is played: it answers what it was told to, after a while, and notes what it was asked.
+// Clippy takes only the bodies of `#[test]` functions for tests, not what they call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, reason = "not every test binary uses all of it")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tidegate_calculator::hpa::pods::{Container, Pod, Readiness};
+use tidegate_calculator::hpa::samples::{PodUsage, PodValue, Sample};
+use tidegate_calculator::source::{Deadline, Milli, ReadError, ReadErrorKind, TargetRef};
+use tidegate_calculator::time::{Span, Tick};
+use tidegate_scalers::{Described, MetricQuery, Surroundings};
+
+type Answer<T> = Result<T, ReadError>;
+
+/// What the cluster says.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    pub(crate) pods: Answer<Vec<Pod>>,
+    pub(crate) usages: Answer<Vec<PodUsage>>,
+    pub(crate) values: Answer<Vec<PodValue>>,
+    pub(crate) object: Answer<Milli>,
+    pub(crate) series: Answer<Vec<Milli>>,
+    /// How long each answer takes.
+    pub(crate) delay: Duration,
+    pub(crate) questions: Arc<Mutex<Vec<String>>>,
+}
+
+impl Cluster {
+    /// One pod that does nothing: every number is 0.
+    pub(crate) fn idle() -> Self {
+        Self {
+            pods: Ok(vec![pod("a", &[("app", 1_000)])]),
+            usages: Ok(vec![usage("a", &[("app", Some(0))])]),
+            values: Ok(vec![value("a", 0)]),
+            object: Ok(Milli(0)),
+            series: Ok(vec![Milli(0)]),
+            delay: Duration::ZERO,
+            questions: Arc::default(),
+        }
+    }
+
+    /// A cluster that answers everything with this failure.
+    pub(crate) fn failing(kind: ReadErrorKind) -> Self {
+        let error = || ReadError::query(kind, "the API server said no");
+        Self {
+            pods: Err(error()),
+            usages: Err(error()),
+            values: Err(error()),
+            object: Err(error()),
+            series: Err(error()),
+            ..Self::idle()
+        }
+    }
+
+    /// A cluster whose pods are there while nothing is told of them, nor of anything else.
+    pub(crate) fn without_data() -> Self {
+        let missing = ReadError::query(ReadErrorKind::Unavailable, "there is no such metric");
+        let (usages, values, series) = (Ok(Vec::new()), Ok(Vec::new()), Ok(Vec::new()));
+        Self { usages, values, object: Err(missing), series, ..Self::idle() }
+    }
+
+    /// What was asked so far, sorted.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let mut asked = self.questions.lock().unwrap().clone();
+        asked.sort_unstable();
+        asked
+    }
+
+    async fn answer<T: Clone>(&self, question: String, answer: &Answer<T>) -> Answer<T> {
+        self.questions.lock().unwrap().push(question);
+        tokio::time::sleep(self.delay).await;
+        answer.clone()
+    }
+}
+
+/// A Running and Ready pod whose containers request so many thousandths of everything.
+pub(crate) fn pod(name: &str, containers: &[(&str, i64)]) -> Pod {
+    let container = |(name, request): &(&str, i64)| Container {
+        name: (*name).to_owned(),
+        requests: ["cpu", "memory"].map(|resource| (resource.to_owned(), *request)).into(),
+        restartable: false,
+    };
+    Pod {
+        name: name.to_owned(),
+        started: Some(Tick(-3_600_000)),
+        ready: Some(Readiness { status: Some(true), since: Tick(-3_600_000) }),
+        containers: containers.iter().map(container).collect(),
+        requests: BTreeMap::new(),
+        ..Pod::default()
+    }
+}
+
+/// What a pod's containers use, taken 20 s ago.
+pub(crate) fn usage(pod: &str, containers: &[(&str, Option<i64>)]) -> PodUsage {
+    let containers = containers.iter().map(|(name, usage)| ((*name).to_owned(), *usage)).collect();
+    PodUsage { pod: pod.to_owned(), at: Tick(-20_000), window: Span::seconds(30), containers }
+}
+
+/// What a pod shows, taken 20 s ago.
+pub(crate) fn value(pod: &str, value: i64) -> PodValue {
+    PodValue { pod: pod.to_owned(), sample: Sample { value, at: Tick(-20_000), window: Span::seconds(30) } }
+}
+
+/// What is scaled in these tests.
+pub(crate) fn target() -> TargetRef {
+    let (api_version, kind) = ("apps/v1".into(), "Deployment".into());
+    TargetRef { namespace: "shop".into(), api_version, kind, name: "orders".into() }
+}
+
+#[async_trait]
+impl Surroundings for Cluster {
+    async fn pods(&self, target: &TargetRef, deadline: Deadline) -> Answer<Vec<Pod>> {
+        self.answer(format!("pods of {}/{target} in {deadline:?}", target.namespace), &self.pods).await
+    }
+
+    async fn usages(&self, target: &TargetRef, resource: &str, deadline: Deadline) -> Answer<Vec<PodUsage>> {
+        let question = format!("{resource} of {}/{target} in {deadline:?}", target.namespace);
+        self.answer(question, &self.usages).await
+    }
+
+    async fn pod_values(&self, target: &TargetRef, metric: &MetricQuery, deadline: Deadline) -> Answer<Vec<PodValue>> {
+        let question = format!("{}[{}] of {}/{target} in {deadline:?}", metric.name, metric.selector, target.namespace);
+        self.answer(question, &self.values).await
+    }
+
+    async fn object_value(
+        &self,
+        namespace: &str,
+        object: &Described,
+        metric: &MetricQuery,
+        deadline: Deadline,
+    ) -> Answer<Milli> {
+        let of = format!("{} {} {namespace}/{}", object.api_version, object.kind, object.name);
+        self.answer(format!("{}[{}] of {of} in {deadline:?}", metric.name, metric.selector), &self.object).await
+    }
+
+    async fn external_values(&self, namespace: &str, metric: &MetricQuery, deadline: Deadline) -> Answer<Vec<Milli>> {
+        self.answer(format!("{}[{}] of {namespace} in {deadline:?}", metric.name, metric.selector), &self.series).await
+    }
+}
