@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod conversion;
 pub mod demo;
 pub mod kubernetes;
 pub mod local;

@@ -9,6 +9,8 @@
 //! * [`docs`] prints what users read about a trigger type.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "cron")]
+mod cron;
 pub mod docs;
 // Without any trigger module nothing uses what they share.
 #[cfg_attr(not(any(feature = "kafka", feature = "redis")), allow(dead_code, unused_imports))]
@@ -17,7 +19,10 @@ mod endpoint;
 mod kafka;
 pub mod keda;
 pub mod kinds;
-#[cfg_attr(not(any(feature = "kafka", feature = "metrics-apis", feature = "redis")), allow(dead_code))]
+#[cfg_attr(
+    not(any(feature = "cron", feature = "kafka", feature = "metrics-apis", feature = "redis")),
+    allow(dead_code)
+)]
 mod metric;
 #[cfg(feature = "metrics-apis")]
 mod metrics_apis;

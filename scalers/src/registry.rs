@@ -13,6 +13,8 @@ static TRIGGER_TYPES: &[TriggerType] = &[
     crate::kafka::APACHE_KAFKA,
     #[cfg(feature = "metrics-apis")]
     crate::metrics_apis::CPU,
+    #[cfg(feature = "cron")]
+    crate::cron::TRIGGER_TYPE,
     #[cfg(feature = "metrics-apis")]
     crate::metrics_apis::EXTERNAL_METRIC,
     #[cfg(feature = "kafka")]

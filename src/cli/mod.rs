@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod convert;
 mod crds;
 mod demo;
 mod explain;
@@ -35,6 +36,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Check manifests and name everything that is wrong.
     Validate(validate::Arguments),
+    /// Print the ScaledObjects that do what HorizontalPodAutoscalers do.
+    Convert(convert::Arguments),
     /// List and explain trigger types and their parameters.
     Triggers(triggers::Arguments),
     /// Print the CustomResourceDefinitions.
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
+        Command::Convert(arguments) => convert::run(arguments),
         Command::Triggers(arguments) => triggers::run(arguments),
         Command::Crds(arguments) => crds::run(arguments),
         Command::Rbac(arguments) => rbac::run(arguments),

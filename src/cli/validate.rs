@@ -72,7 +72,8 @@ pub(super) fn print(text: &str) -> ExitCode {
     }
 }
 
-fn load(paths: Vec<PathBuf>) -> Loaded {
+/// Loads files, directories, and standard input where a path is `-`.
+pub(super) fn load(paths: Vec<PathBuf>) -> Loaded {
     let (input, paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path == Path::new(STANDARD_INPUT));
     let mut loaded = manifests::load(&paths);
     if !input.is_empty() {

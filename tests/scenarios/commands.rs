@@ -17,6 +17,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("commands::triggers_explains_a_type", triggers),
         trial("commands::validate_prints_text_or_json_and_says_it_in_its_exit_code", validate),
         trial("commands::explain_needs_no_server", explain),
+        trial("commands::convert_prints_scaled_objects_and_names_what_it_cannot_convert", convert),
         trial("commands::the_examples_are_valid", examples),
     ]
 }
@@ -145,6 +146,64 @@ fn explain() {
     let (_, errors, code) = printed(&run(&["explain", "shop/orders", "--server", "127.0.0.1:1"]));
     assert_eq!(code, Some(1), "{errors}");
     assert!(errors.contains("127.0.0.1:1") && errors.contains("tidegate local"), "{errors}");
+}
+
+/// Two autoscalers and what they scale; the second asks for a resource that no trigger reads.
+const AUTOSCALERS: &str = "apiVersion: autoscaling/v1
+kind: HorizontalPodAutoscaler
+metadata:
+  name: web
+  namespace: shop
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  maxReplicas: 5
+  targetCPUUtilizationPercentage: 70
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: disk
+  namespace: shop
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: disk}
+  maxReplicas: 5
+  metrics:
+  - type: Resource
+    resource: {name: ephemeral-storage, target: {type: AverageValue, averageValue: 1Gi}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+";
+
+fn convert() {
+    let manifests = Manifests::new();
+    manifests.write("hpa.yaml", AUTOSCALERS);
+    let file = manifests.folder().join("hpa.yaml");
+    let (text, errors, code) = printed(&run(&["convert", file.to_str().unwrap()]));
+    assert_eq!(code, Some(2), "{errors}");
+    let error = format!("{}:21:16 error spec.metrics[0].resource.name: \"ephemeral-storage\" is not", file.display());
+    assert!(errors.starts_with(&error) && errors.lines().count() == 1, "{error}...\n{errors}");
+    assert!(text.contains("\n  name: web\n  namespace: shop\n") && text.contains("      value: \"70\"\n"), "{text}");
+    assert!(text.ends_with("\n# Deployment shop/web is no HorizontalPodAutoscaler and is left out.\n"), "{text}");
+
+    // Through a pipe, without the one that cannot be converted. What comes out is read back, and is well but for a type that a
+    // build may not have, and for the Deployment, which is not in these files.
+    let second = AUTOSCALERS.find("---\n").unwrap();
+    manifests.write("hpa.yaml", &AUTOSCALERS[..second]);
+    let input = std::fs::File::open(&file).unwrap();
+    let (text, errors, code) = printed(&command(&["convert", "-"]).stdin(input).output().unwrap());
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}");
+    manifests.write("object.yaml", &text);
+    let object = manifests.folder().join("object.yaml");
+    let (text, _, _) = printed(&run(&["validate", "-f", object.to_str().unwrap(), "-o", "json"]));
+    let findings: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let mut paths = findings.iter().map(|finding| finding["path"].as_str().unwrap());
+    assert!(paths.all(|path| ["scaleTargetRef.name", "triggers[0].type"].contains(&path)), "{text}");
+
+    let (text, errors, code) = printed(&run(&["convert", "/nowhere/hpa.yaml"]));
+    assert_eq!((code, text.as_str()), (Some(2), ""), "{errors}");
+    assert!(errors.starts_with("/nowhere/hpa.yaml error cannot be read: "), "{errors}");
 }
 
 fn examples() {
