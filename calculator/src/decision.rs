@@ -59,6 +59,8 @@ pub enum Limit {
     FailedTrigger,
     /// A policy that the object names is not there, so nothing may be lowered.
     PolicyMissing,
+    /// A policy that the object names cannot be obeyed, so nothing may be lowered.
+    PolicyInvalid,
 }
 
 /// How the triggers are.
@@ -242,6 +244,8 @@ pub enum Veto {
     PausedScaleOut,
     /// A policy named in `tidegate.dev/policies` is missing.
     PolicyMissing,
+    /// A policy named in `tidegate.dev/policies` cannot be obeyed.
+    PolicyInvalid,
 }
 
 impl Decision {
@@ -269,11 +273,12 @@ impl Limit {
             Self::Paused => "Paused",
             Self::FailedTrigger => "FailedTrigger",
             Self::PolicyMissing => "PolicyMissing",
+            Self::PolicyInvalid => "PolicyInvalid",
         }
     }
 
     /// All of them, for closed sets of labels.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Metrics,
         Self::Minimum,
         Self::Maximum,
@@ -285,6 +290,7 @@ impl Limit {
         Self::Paused,
         Self::FailedTrigger,
         Self::PolicyMissing,
+        Self::PolicyInvalid,
     ];
 }
 

@@ -141,6 +141,8 @@ pub enum Consent {
     Full,
     /// A policy that the object names is not there: decide and raise, but lower nothing.
     PolicyMissing,
+    /// A policy that the object names cannot be obeyed: likewise.
+    PolicyInvalid,
 }
 
 /// Settings of the process, as the HPA's controller manager has them.

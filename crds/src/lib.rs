@@ -3,7 +3,8 @@
 //! * `keda.sh/v1alpha1`: [`ScaledObject`], [`ScaledJob`], [`TriggerAuthentication`], [`ClusterTriggerAuthentication`].
 //!   Their schema is KEDA's, field by field: no field of ours stands in them, so that no chart, `GitOps` tool or roll-back
 //!   to KEDA can lose one. `tests/schema` holds that schema as tables and compares both ways.
-//! * `tidegate.dev/v1alpha1`: [`ScaleRecord`], what Tidegate knows about one object.
+//! * `tidegate.dev/v1alpha1`: [`ScaleRecord`], what Tidegate knows about one object; [`ScalingPolicy`] and [`ClusterScalingPolicy`],
+//!   what users say beyond KEDA.
 //! * [`annotations`]: the names of the annotations that users write.
 //! * [`schema::Schema`]: finds in a manifest all that an API server would refuse, for files that never met one.
 //! * [`all`]: the definitions as YAML. The files under `yaml/` are printed by it; a test keeps them so.
@@ -20,6 +21,7 @@ pub mod printer;
 pub mod scale_record;
 pub mod scaled_job;
 pub mod scaled_object;
+pub mod scaling_policy;
 pub mod schema;
 pub mod trigger;
 pub mod trigger_authentication;
@@ -28,6 +30,7 @@ pub use printer::{PrintError, all};
 pub use scale_record::{ScaleRecord, ScaleRecordStatus};
 pub use scaled_job::{ScaledJob, ScaledJobSpec, ScaledJobStatus};
 pub use scaled_object::{ScaledObject, ScaledObjectSpec, ScaledObjectStatus};
+pub use scaling_policy::{ClusterScalingPolicy, ClusterScalingPolicySpec, ScalingPolicy, ScalingPolicySpec};
 pub use schema::{Schema, Violation};
 pub use trigger::{Trigger, TriggerActivity};
 pub use trigger_authentication::{

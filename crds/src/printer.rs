@@ -6,10 +6,14 @@
 
 mod borrowed;
 
+pub(crate) use borrowed::QUANTITY;
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
-use crate::{ClusterTriggerAuthentication, ScaleRecord, ScaledJob, ScaledObject, TriggerAuthentication};
+use crate::{
+    ClusterScalingPolicy, ClusterTriggerAuthentication, ScaleRecord, ScaledJob, ScaledObject, ScalingPolicy,
+    TriggerAuthentication,
+};
 
 /// Why a definition could not be printed. Every case is a mistake in this crate, not in what a user gave.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,8 @@ pub fn definitions() -> Result<Vec<(&'static str, Value)>, PrintError> {
         ("keda.sh_triggerauthentications.yaml", normal::<TriggerAuthentication>()?),
         ("keda.sh_clustertriggerauthentications.yaml", normal::<ClusterTriggerAuthentication>()?),
         ("tidegate.dev_scalerecords.yaml", scale_record()?),
+        ("tidegate.dev_scalingpolicies.yaml", normal::<ScalingPolicy>()?),
+        ("tidegate.dev_clusterscalingpolicies.yaml", normal::<ClusterScalingPolicy>()?),
     ];
     for (_, definition) in &mut all {
         definition.sort_all_objects();
@@ -116,6 +122,9 @@ fn normalise(schema: &mut Map<String, Value>) {
     schema.remove("title");
     if schema.contains_key("x-kubernetes-preserve-unknown-fields") {
         schema.remove("additionalProperties");
+    }
+    if schema.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
+        schema.insert("anyOf".to_owned(), json!([{ "type": "integer" }, { "type": "string" }]));
     }
     for bound in ["minimum", "maximum"] {
         if let Some(whole) = schema.get(bound).and_then(whole) {

@@ -72,6 +72,9 @@ pub struct ScaleRecordStatus {
     /// The last change of replicas that was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<LastChange>,
+    /// What other writers did while the object was only observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Observed>,
     /// The work around a change of replicas that is under way. Its form is not fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
@@ -114,4 +117,16 @@ pub struct LastChange {
     /// Why, in a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+/// What other writers did while the object was only observed, since the record was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+pub struct Observed {
+    /// How often another writer set the replicas that Tidegate wanted.
+    #[schemars(range(min = 0))]
+    pub agreed: i64,
+    /// How often another writer set other replicas.
+    #[schemars(range(min = 0))]
+    pub differed: i64,
 }

@@ -56,6 +56,7 @@ fn subject(number: u32) -> Subject {
         }],
         target,
         hold: None,
+        faults: Vec::new(),
     }
 }
 

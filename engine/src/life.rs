@@ -40,9 +40,13 @@ impl Object {
         }
         // What a decision does not show, but people see: an edit of anything else is no reason to store.
         let threshold = |of: &Subject| of.policy.fallback.map(|fallback| fallback.threshold);
-        let seen = |of: &Subject| (of.hold.clone(), of.policy.min, of.policy.max, threshold(of));
+        let seen = |of: &Subject| (of.hold.clone(), of.faults.clone(), of.policy.min, of.policy.max, threshold(of));
         self.renewed |= self.standing != Standing::Obeyed
             || self.subject.as_deref().is_some_and(|old| !kept || seen(old) != seen(&subject));
+        let before = self.subject.as_ref().map(|old| old.faults.as_slice()).unwrap_or_default();
+        if *before != *subject.faults {
+            cx.announce(&self.id, Event::Policies(subject.faults.clone()));
+        }
         self.subject = Some((*subject).into());
         self.standing = Standing::Obeyed;
         self.next_pass = cx.tick();
@@ -59,6 +63,7 @@ impl Object {
         self.record.activity = stored.activity;
         self.record.shown = stored.shown;
         self.record.replicas = stored.replicas;
+        self.record.observed = stored.observed;
         self.renewed &= stored.shown.is_none();
     }
 
@@ -124,6 +129,9 @@ impl Object {
             (Standing::Quarantined(why), _) => cx.announce(&self.id, Event::Quarantined(why.clone())),
             (Standing::Obeyed, Some(Err(error))) => cx.announce(&self.id, Event::TargetFailed(error.clone())),
             (Standing::Obeyed, _) => {}
+        }
+        if let Some(subject) = self.subject.as_ref().filter(|subject| !subject.faults.is_empty()) {
+            cx.announce(&self.id, Event::Policies(subject.faults.clone()));
         }
         self.next_pass = self.next_pass.min(cx.tick());
         if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas) {

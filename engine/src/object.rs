@@ -10,7 +10,7 @@ use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::source::EndpointId;
 use tidegate_calculator::time::{Span, Tick};
 
-use crate::protocol::{Activity, ApplyError, Call, LastChange, Seen, Shown, TargetError, Ticket, Version};
+use crate::protocol::{Activity, ApplyError, Call, LastChange, Observed, Seen, Shown, TargetError, Ticket, Version};
 use crate::subject::{Finding, ObjectId, Subject, TargetRef};
 
 /// One object.
@@ -179,6 +179,8 @@ pub(crate) struct Record {
     pub(crate) shown: Option<Shown>,
     /// The replicas at the last store before this process acted.
     pub(crate) replicas: Option<u32>,
+    /// What other writers did while the object was held.
+    pub(crate) observed: Observed,
     /// What was stored of the activity apart from the checkpoint; used when the memory is loaded.
     pub(crate) activity: Activity,
     /// Whether something is stored, or was tried to be: nothing is written to a target before that.

@@ -10,7 +10,7 @@ use tidegate_calculator::source::{EndpointId, Occasion, ReadError, ReadErrorKind
 use tidegate_calculator::time::Span;
 
 use crate::snapshot::{Phase, Snapshot};
-use crate::subject::{Finding, ObjectId, Subject, TargetRef};
+use crate::subject::{Fault, Finding, ObjectId, Subject, TargetRef};
 
 /// Names one object of the engine for as long as its spec stays the same; an answer to an older epoch is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +79,17 @@ pub struct Stored {
     pub replicas: Option<u32>,
     /// What people see, if it is about the object's present text; then nothing is stored until it flips.
     pub shown: Option<Shown>,
+    /// What other writers did while the object was held.
+    pub observed: Observed,
+}
+
+/// What other writers of the replicas did while an object was held: whoever only watches learns from it whether it would have done the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// How often another writer set the count that the last decision stood for.
+    pub agreed: u64,
+    /// How often another writer set another count.
+    pub differed: u64,
 }
 
 /// What KEDA's status says of the activity, whoever wrote it.
@@ -201,6 +212,10 @@ pub struct Entry {
     pub failures: Vec<Option<u32>>,
     /// The triggers that a fallback stands for, in their order (KEDA's condition Fallback).
     pub fallbacks: Vec<u8>,
+    /// The policies that the object names and that take no part.
+    pub faults: Vec<Fault>,
+    /// What other writers did while the object was held.
+    pub observed: Observed,
     /// The memory; none if it was never loaded: then what is stored stays.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -279,6 +294,8 @@ pub enum Event {
     Paused(bool),
     /// A fallback stands for a trigger, or for none any more (KEDA: ScaledObjectFallbackActivated and ScaledObjectFallbackDeactivated).
     Fallback(bool),
+    /// These policies that the object names take no part, so nothing is lowered; with none, all take part again.
+    Policies(Vec<Fault>),
     /// Deciding about this object panicked; it is left alone until its spec changes.
     Quarantined(String),
     /// The stored checkpoint could not be read; the memory starts anew: nothing is lowered for one window, and the cooldown begins anew.
@@ -354,7 +371,7 @@ impl JournalError {
 
 impl Event {
     /// The stable reason: KEDA's where KEDA has one.
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::Scaled(_) => "SuccessfulRescale",
             Self::Activated { .. } => "KEDAScaleTargetActivated",
@@ -370,13 +387,21 @@ impl Event {
             Self::Paused(false) => "ScaledObjectUnpaused",
             Self::Fallback(true) => "ScaledObjectFallbackActivated",
             Self::Fallback(false) => "ScaledObjectFallbackDeactivated",
+            Self::Policies(faults) => match faults.first() {
+                Some(fault) if fault.kind.is_missing() => "PolicyMissing",
+                Some(_) => "PolicyInvalid",
+                None => "PoliciesObeyed",
+            },
             Self::Quarantined(_) => "Quarantined",
             Self::CheckpointLost(_) => "CheckpointLost",
         }
     }
 
     /// Whether people should worry.
-    pub const fn is_warning(&self) -> bool {
+    pub fn is_warning(&self) -> bool {
+        if let Self::Policies(faults) = self {
+            return !faults.is_empty();
+        }
         matches!(
             self,
             Self::TriggerFailed { .. }

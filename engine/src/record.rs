@@ -156,6 +156,8 @@ impl Object {
             failing: self.failing(decision),
             failures: self.counts(shown),
             fallbacks: (0..=63).filter(|index| has(fallbacks, usize::from(*index))).collect(),
+            faults: self.subject.as_ref().map(|subject| subject.faults.clone()).unwrap_or_default(),
+            observed: self.record.observed,
             checkpoint: memory.map(|memory| Checkpoint::of(memory, now)),
         }
     }

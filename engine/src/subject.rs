@@ -34,6 +34,30 @@ pub struct Subject {
     pub target: TargetRef,
     /// Why the object is decided about but not acted on, if it is not.
     pub hold: Option<Hold>,
+    /// The policies that the object names and that take no part; nothing is lowered while there are any (`policy.consent`).
+    pub faults: Vec<Fault>,
+}
+
+/// A ScalingPolicy that an object names and that takes no part in its decisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Of what kind it is.
+    pub kind: FaultKind,
+    /// Which policy, where in it, and what is wrong there.
+    pub message: String,
+}
+
+/// Why a policy takes no part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultKind {
+    /// It is not there.
+    Missing,
+    /// It is not known whether it is there.
+    Unseen,
+    /// It cannot be obeyed, or not by this object.
+    Invalid,
+    /// It has hooks, which do not run yet.
+    HooksNotSupported,
 }
 
 /// Why an object is decided, explained and recorded, while its target is not touched: the observing mode, or another writer that
@@ -105,6 +129,30 @@ impl ObjectId {
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl Fault {
+    /// What is wrong with all of these, in one line.
+    pub fn joined(faults: &[Self]) -> String {
+        faults.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl FaultKind {
+    /// The stable reason.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Missing => "PolicyNotFound",
+            Self::Unseen => "PolicyUnseen",
+            Self::Invalid => "PolicyCheckFailed",
+            Self::HooksNotSupported => "HooksNotSupported",
+        }
+    }
+
+    /// Whether the policy is not there, as far as can be seen; otherwise it is invalid.
+    pub const fn is_missing(self) -> bool {
+        matches!(self, Self::Missing | Self::Unseen)
     }
 }
 

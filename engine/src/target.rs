@@ -85,11 +85,29 @@ impl Object {
             self.record.dirty = true;
             cx.announce(&self.id, Event::TargetFound);
         }
+        if cx.held {
+            self.watch_others(seen.state.replicas);
+        }
         self.seen = Some(Ok(seen.clone()));
         if cx.held {
             self.load(seen.state.replicas, cx);
         }
         self.settle_write(seen, refreshed, cx);
+    }
+
+    /// While the object is held, whoever changes the replicas is somebody else: it is counted whether we had wanted the same.
+    fn watch_others(&mut self, replicas: u32) {
+        let held = self.subject.as_ref().is_some_and(|subject| subject.hold.is_some());
+        // What we wrote before the hold may show only now.
+        let ours = self.echo.is_some() || self.doubt.is_some() || self.writing != Writing::Idle;
+        let before = self.target_seen().map(|seen| seen.state.replicas);
+        let (Some(last), true) = (&self.last, held && !ours && before.is_some_and(|before| before != replicas)) else {
+            return;
+        };
+        let observed = &mut self.record.observed;
+        let count = if last.decision.desired == replicas { &mut observed.agreed } else { &mut observed.differed };
+        *count = count.saturating_add(1);
+        self.record.dirty = true;
     }
 
     /// The first sight of the target restores the memory.

@@ -172,6 +172,7 @@ fn subject(name: &str, polling_seconds: i64) -> Subject {
         }],
         target: target(name),
         hold: None,
+        faults: Vec::new(),
     }
 }
 

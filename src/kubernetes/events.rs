@@ -126,6 +126,7 @@ impl Announcer {
 fn is_told(facts: &ObjectFacts, event: &Event) -> bool {
     match event {
         Event::Refused(findings) => shown::is_refused_for(facts, &refusal(findings)),
+        Event::Policies(faults) => !faults.is_empty() && shown::are_faults_told(facts, faults),
         Event::TargetFailed(error) => shown::is_target_failed_for(facts, error.reason()),
         _ => false,
     }

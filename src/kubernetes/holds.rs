@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tidegate_engine::subject::{Hold, ObjectId, TargetRef};
 use tokio::sync::Notify;
 
+/// The reason of a hold that a user asked for: decide and record only.
+pub const OBSERVE: &str = "Observe";
+
 /// Whom a hold is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Whom {
@@ -86,17 +89,19 @@ impl Holds {
         self.0.news.notify_one();
     }
 
-    /// The hold that counts for an object: one for all, then one of its target, then one of its own; of several the first
-    /// reason in the alphabet.
+    /// The hold that counts for an object: one for all, then that its user only wants it observed, then one of its target, then another
+    /// one of its own; of several the first reason in the alphabet.
     pub fn of(&self, id: &ObjectId, target: &TargetRef) -> Option<Hold> {
         let state = self.lock();
         if state.holds.is_empty() {
             return None;
         }
         let first = |whom: &Whom| state.holds.get(whom).and_then(|holds| holds.values().next()).cloned();
+        let own = Whom::Object(id.clone());
         first(&Whom::All)
+            .or_else(|| state.holds.get(&own)?.get(OBSERVE).cloned())
             .or_else(|| first(&Whom::Target(TargetKey::of(target))))
-            .or_else(|| first(&Whom::Object(id.clone())))
+            .or_else(|| first(&own))
     }
 
     /// Waits until holds have changed and says whose. Nothing is lost if the future is dropped.

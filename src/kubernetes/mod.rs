@@ -28,5 +28,4 @@ pub mod target;
 mod watch;
 
 pub use watch::attention::Attention;
-pub use watch::judge::Cluster;
 pub use watch::{Following, follow};

@@ -100,6 +100,22 @@ pub const RULES: &[Rule] = &[
         scope: Scope::Watched,
     },
     Rule {
+        group: "tidegate.dev",
+        resources: &["scalingpolicies"],
+        names: &[],
+        verbs: READ,
+        why: "what objects say beyond KEDA; watched once an object names one",
+        scope: Scope::Watched,
+    },
+    Rule {
+        group: "tidegate.dev",
+        resources: &["clusterscalingpolicies"],
+        names: &[],
+        verbs: READ,
+        why: "the same for objects of all namespaces, which name it as cluster/NAME",
+        scope: Scope::Cluster,
+    },
+    Rule {
         group: "apps",
         resources: &["deployments", "statefulsets", "replicasets"],
         names: &[],

@@ -10,11 +10,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use tidegate_calculator::decision::{Health, Limit};
 use tidegate_calculator::policy::Pause;
-use tidegate_crds::scale_record::{LastChange, Target};
+use tidegate_crds::scale_record::{self, LastChange, Target};
 use tidegate_crds::{KEDA_GROUP, ScaleRecordStatus, TIDEGATE_GROUP, VERSION};
-use tidegate_engine::protocol::Entry;
+use tidegate_engine::protocol::{Entry, Observed};
 use tidegate_engine::snapshot::Phase;
-use tidegate_engine::subject::{ObjectId, Subject, TargetRef};
+use tidegate_engine::subject::{Fault, ObjectId, Subject, TargetRef};
 
 use super::status::{LONGEST_MESSAGE, count, cut, seconds};
 
@@ -52,6 +52,7 @@ pub fn next(
         mode: Some(mode(&entry.phase).to_owned()),
         last_change: last_change.or_else(|| previous.last_change.clone().filter(|_| same)),
         operation: previous.operation.clone().filter(|_| same),
+        observed: observed_of(entry.observed).or_else(|| previous.observed.filter(|_| same)),
         checkpoint: checkpoint.or_else(|| previous.checkpoint.clone()),
         conditions: conditions::next(&target, entry, &previous.conditions, lost, &now),
         target: Some(target),
@@ -72,6 +73,25 @@ pub fn is_about(record: &ScaleRecordStatus, subject: &Subject) -> bool {
         && record.max == Some(count(subject.policy.max))
         && record.mode.as_deref() == Some(mode(&phase))
         && conditions::are_of(&record.conditions, subject.hold.as_ref())
+        && is_about_policies(record, &subject.faults)
+}
+
+/// Whether a record tells of just these policies that take no part.
+pub fn is_about_policies(record: &ScaleRecordStatus, faults: &[Fault]) -> bool {
+    conditions::are_of_policies(&record.conditions, faults)
+}
+
+/// What other writers did while the object was held, as a record tells.
+pub fn observed(record: &ScaleRecordStatus) -> Option<Observed> {
+    let count = |count: i64| u64::try_from(count).unwrap_or(0);
+    record.observed.map(|seen| Observed { agreed: count(seen.agreed), differed: count(seen.differed) })
+}
+
+/// The stored form; nothing as long as nothing was seen.
+fn observed_of(seen: Observed) -> Option<scale_record::Observed> {
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let stored = scale_record::Observed { agreed: count(seen.agreed), differed: count(seen.differed) };
+    (seen != Observed::default()).then_some(stored)
 }
 
 /// The first failing trigger that a record tells of.

@@ -7,7 +7,7 @@ use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::policy::Pause;
 use tidegate_crds::ScaleRecordStatus;
 use tidegate_engine::protocol::{Shown, Stored};
-use tidegate_engine::subject::Subject;
+use tidegate_engine::subject::{Fault, Subject};
 
 use super::known::{ObjectFacts, StatusView};
 use super::{record, status};
@@ -20,6 +20,7 @@ pub(super) fn stored(facts: &ObjectFacts, subject: Option<&Subject>) -> Stored {
         activity: status::last_activity(&facts.status),
         replicas: record.and_then(|record| u32::try_from(record.replicas?).ok()),
         shown: record.zip(subject).and_then(|(record, subject)| shown(facts, record, subject)),
+        observed: record.and_then(record::observed).unwrap_or_default(),
     }
 }
 
@@ -89,6 +90,11 @@ pub(super) fn is_refused_for(facts: &ObjectFacts, message: &str) -> bool {
         record.conditions.iter().any(|one| one.type_ == "Refused" && one.message == message)
     };
     own(facts).is_some_and(refused)
+}
+
+/// Whether the object says already that these policies take no part.
+pub(super) fn are_faults_told(facts: &ObjectFacts, faults: &[Fault]) -> bool {
+    own(facts).is_some_and(|record| record::is_about_policies(record, faults))
 }
 
 /// Whether the object says already that its target cannot be read for this reason.

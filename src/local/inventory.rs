@@ -134,7 +134,8 @@ fn read<T: DeserializeOwned>(value: &Value) -> Answer<T> {
 
 fn key(document: &Document) -> Key {
     let kind = document.kind();
-    let namespace = if kind == "ClusterTriggerAuthentication" { "" } else { document.namespace() };
+    let cluster = ["ClusterTriggerAuthentication", "ClusterScalingPolicy"].contains(&kind);
+    let namespace = if cluster { "" } else { document.namespace() };
     let group = group(document.api_version());
     (group.to_owned(), kind.to_owned(), namespace.to_owned(), document.name().to_owned())
 }

@@ -140,6 +140,7 @@ impl Stored {
 mod tests {
     use super::*;
     use tidegate_calculator::decision::{Health, Limit};
+    use tidegate_engine::protocol::Observed;
     use tidegate_engine::snapshot::Phase;
 
     fn entry(text: &str) -> Entry {
@@ -158,6 +159,8 @@ mod tests {
             failing: None,
             failures: Vec::new(),
             fallbacks: Vec::new(),
+            faults: Vec::new(),
+            observed: Observed::default(),
             checkpoint: Some(Checkpoint(text.to_owned())),
         }
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tidegate_calculator::source::{Parameters, ReadError};
 use tidegate_engine::ports::{Journal, Resolver, Target};
 use tidegate_engine::protocol::{ApplyError, Entry, Event, JournalError, Seen, TargetError, Version};
-use tidegate_engine::subject::{ObjectId, References, Severity, TargetRef};
+use tidegate_engine::subject::{Fault, ObjectId, References, Severity, TargetRef};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Machine;
@@ -145,6 +145,10 @@ fn describe(event: &Event) -> String {
         Event::Paused(false) => "it is scaled again".to_owned(),
         Event::Fallback(true) => "a trigger has failed for so long that the fallback stands for it".to_owned(),
         Event::Fallback(false) => "the fallback stands for no trigger any more".to_owned(),
+        Event::Policies(faults) if faults.is_empty() => "all policies that it names are obeyed".to_owned(),
+        Event::Policies(faults) => {
+            format!("nothing is lowered until its policies are mended: {}", Fault::joined(faults))
+        }
         Event::Quarantined(why) => {
             format!("deciding about it failed, and it is left alone until its text changes: {why}")
         }

@@ -110,7 +110,9 @@ fn time_of_day(at: Timestamp) -> String {
 fn decided(snapshot: &Snapshot) -> Vec<String> {
     match (&snapshot.subject, &snapshot.decision) {
         (Some(subject), Some((decision, _))) => {
-            explain::lines(&named(subject), &snapshot.evidence, decision, snapshot.now)
+            let mut lines = explain::lines(&named(subject), &snapshot.evidence, decision, snapshot.now);
+            lines.extend(subject.faults.iter().map(|fault| format!(" a policy takes no part: {}", fault.message)));
+            lines
         }
         _ => starting(snapshot),
     }

@@ -45,6 +45,7 @@ pub(crate) fn subject(name: &str) -> Subject {
         triggers,
         target,
         hold: None,
+        faults: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_calculator::policy::{Consent, Pause};
+use tidegate_calculator::policy::Pause;
 use tidegate_crds::annotations::{
     self as known, FORCE_ACTIVATION, HPA_EXCLUDED_LABELS, HPA_OWNERSHIP_VALIDATION, PAUSED, PAUSED_REPLICAS,
     PAUSED_SCALE_IN, PAUSED_SCALE_OUT, POLICIES, TRANSFER_HPA_OWNERSHIP,
@@ -25,7 +25,6 @@ pub(super) struct Steering {
     pub(super) paused_scale_in: bool,
     pub(super) paused_scale_out: bool,
     pub(super) force_activation: bool,
-    pub(super) consent: Consent,
 }
 
 /// Reads them, and says which of them are not what they seem.
@@ -51,7 +50,6 @@ pub(super) fn read(all: &BTreeMap<String, String>, findings: &mut Findings) -> S
         paused_scale_in: on(PAUSED_SCALE_IN),
         paused_scale_out: on(PAUSED_SCALE_OUT),
         force_activation: on(FORCE_ACTIVATION),
-        consent: consent(all, findings),
     }
 }
 
@@ -70,13 +68,6 @@ fn pause(all: &BTreeMap<String, String>, findings: &mut Findings) -> Pause {
         findings.refuse(place(PAUSED_REPLICAS), Some(shown(&text.as_str().into())), "is not an integer >= 0");
     }
     count.map_or(Pause::Plain, Pause::At)
-}
-
-fn consent(all: &BTreeMap<String, String>, findings: &mut Findings) -> Consent {
-    let Some(text) = all.get(POLICIES).filter(|text| !text.trim().is_empty()) else { return Consent::Full };
-    let allowed = "is not supported yet; until it is, the object is raised but never lowered";
-    findings.warn(place(POLICIES), Some(shown(&text.as_str().into())), allowed);
-    Consent::PolicyMissing
 }
 
 fn place(name: &str) -> String {

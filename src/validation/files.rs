@@ -1,10 +1,13 @@
 //! The surroundings that a set of manifests shows.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde_json::Value;
+use tidegate_crds::TIDEGATE_GROUP;
 use tidegate_engine::subject::{AuthenticationRef, TargetRef};
 
+use super::policies::PolicyRef;
 use super::surroundings::{KeysOf, Sight, Surroundings};
 use crate::manifests::Document;
 
@@ -99,6 +102,15 @@ impl Surroundings for Files<'_> {
         };
         let found = self.find(kind, namespace, &reference.name).next();
         found.map_or(Sight::Absent, |document| Sight::Here(document.value.get("spec").cloned().unwrap_or_default()))
+    }
+
+    fn policy(&self, namespace: &str, name: &PolicyRef) -> Sight<Arc<Value>> {
+        let namespace = (!name.cluster).then_some(namespace);
+        let found = self.find(name.kind(), namespace, &name.name).find(|document| {
+            // Another group may have a kind of the same name.
+            group(document.api_version()) == TIDEGATE_GROUP
+        });
+        found.map_or(Sight::Absent, |document| Sight::Here(Arc::new(document.value.clone())))
     }
 
     fn keys(&self, of: KeysOf, namespace: Option<&str>, name: &str) -> Sight<BTreeSet<String>> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::annotations;
+use super::policies::PolicyRef;
 
 /// `metadata.generation`, which an API server raises with every change of the spec; for files a hash of the spec and of
 /// the annotations that matter, the same on every machine and in every version.
@@ -20,6 +21,18 @@ pub(super) fn generation(object: &Value, all: &BTreeMap<String, String>) -> u64 
         }
         hash
     })
+}
+
+/// A fingerprint of the policies so far, of the next one's name and of its spec (null if it is not there).
+pub(super) fn of_policy(before: Option<u64>, name: &PolicyRef, spec: &Value) -> u64 {
+    let mut spec = spec.clone();
+    spec.sort_all_objects();
+    fnv(before.unwrap_or(BASIS), format!("\0{name}\0{spec}").as_bytes())
+}
+
+/// The generation of an object together with the fingerprint of its policies.
+pub(super) fn with_policies(generation: u64, policies: Option<u64>) -> u64 {
+    policies.map_or(generation, |print| fnv(print, &generation.to_le_bytes()))
 }
 
 const BASIS: u64 = 0xcbf2_9ce4_8422_2325;

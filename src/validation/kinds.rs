@@ -7,6 +7,8 @@ use crate::manifests::Document;
 
 /// The kinds of KEDA that we know.
 const KEDA_KINDS: [&str; 4] = ["ScaledObject", "ScaledJob", "TriggerAuthentication", "ClusterTriggerAuthentication"];
+/// The kinds of ours that users write.
+const TIDEGATE_KINDS: [&str; 2] = ["ScalingPolicy", "ClusterScalingPolicy"];
 /// The groups of KEDA that have no meaning here, with the reason.
 const OTHER_GROUPS: [(&str, &str); 2] = [
     ("eventing.keda.sh", "is not used: events go to the Kubernetes event log"),
@@ -20,6 +22,8 @@ pub(super) enum Kind {
     ScaledObject,
     /// A `TriggerAuthentication` or a `ClusterTriggerAuthentication`.
     Authentication,
+    /// A `ScalingPolicy` or a `ClusterScalingPolicy`.
+    Policy,
     /// One of ours that cannot be used; the findings say why.
     Unusable,
     /// Somebody else's: a Deployment, a Secret, anything.
@@ -32,7 +36,7 @@ pub(super) fn kind(document: &Document, findings: &mut Findings) -> Kind {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     match group {
         KEDA_GROUP => keda(version, kind, api_version, findings),
-        TIDEGATE_GROUP => tidegate(kind, findings),
+        TIDEGATE_GROUP => tidegate(version, kind, api_version, findings),
         "keda.k8s.io" => unusable("apiVersion", api_version, "is KEDA 1's; keda.sh/v1alpha1 is needed", findings),
         _ if OTHER_GROUPS.iter().any(|(other, _)| *other == group) => {
             let reason = OTHER_GROUPS.iter().find(|(other, _)| *other == group).map_or("", |(_, reason)| reason);
@@ -42,6 +46,12 @@ pub(super) fn kind(document: &Document, findings: &mut Findings) -> Kind {
         _ if KEDA_KINDS.contains(&kind) => {
             unusable("apiVersion", api_version, &format!("is not {KEDA_GROUP}/{VERSION}, as {kind} needs"), findings)
         }
+        _ if TIDEGATE_KINDS.contains(&kind) => unusable(
+            "apiVersion",
+            api_version,
+            &format!("is not {TIDEGATE_GROUP}/{VERSION}, as {kind} needs"),
+            findings,
+        ),
         _ if kind.is_empty() => {
             findings.warn("kind", None, "is missing: this is not a Kubernetes object and is not read");
             Kind::Foreign
@@ -65,14 +75,20 @@ fn keda(version: &str, kind: &str, api_version: &str, findings: &mut Findings) -
     }
 }
 
-fn tidegate(kind: &str, findings: &mut Findings) -> Kind {
+fn tidegate(version: &str, kind: &str, api_version: &str, findings: &mut Findings) -> Kind {
+    if version != VERSION {
+        return unusable("apiVersion", api_version, &format!("is not {TIDEGATE_GROUP}/{VERSION}"), findings);
+    }
     match kind {
         "ScaleRecord" => {
             findings.tell("kind", Some(kind.to_owned()), "is written by Tidegate and not read from files");
             Kind::Foreign
         }
-        "ScalingPolicy" | "ClusterScalingPolicy" => unusable("kind", kind, "is not supported yet", findings),
-        _ => unusable("kind", kind, &format!("is not a kind of {TIDEGATE_GROUP}"), findings),
+        "ScalingPolicy" | "ClusterScalingPolicy" => Kind::Policy,
+        _ => {
+            let allowed = format!("is not a kind of {TIDEGATE_GROUP}{}", guess(kind, TIDEGATE_KINDS));
+            unusable("kind", kind, &allowed, findings)
+        }
     }
 }
 

@@ -34,7 +34,8 @@ pub(super) fn check_name(object: &Value, findings: &mut Findings) {
     }
 }
 
-fn is_subdomain(name: &str) -> bool {
+/// Whether a text is a name as an API server takes it.
+pub(super) fn is_subdomain(name: &str) -> bool {
     let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let label = |label: &str| {
         let bytes = label.as_bytes();

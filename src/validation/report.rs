@@ -12,7 +12,7 @@ use super::findings::Findings;
 use super::kinds::{self, Kind};
 use super::scaled_object::{Validated, scaled_object};
 use super::surroundings::Surroundings;
-use super::{location, trigger_authentication};
+use super::{location, scaling_policy, trigger_authentication};
 use crate::manifests::{Document, Position};
 
 /// What there is to say about one document.
@@ -65,6 +65,7 @@ fn judge(document: &Document, known: &dyn Surroundings, settings: &Settings, cre
         Kind::Authentication => {
             Report { ours: true, scaled_object: None, findings: trigger_authentication(&document.value, known) }
         }
+        Kind::Policy => Report { ours: true, scaled_object: None, findings: scaling_policy(&document.value) },
         Kind::Unusable => Report { ours: true, scaled_object: None, findings: findings.list },
         Kind::Foreign => Report { ours: false, scaled_object: None, findings: findings.list },
     }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tidegate_calculator::policy::{Policy, Settings};
+use tidegate_calculator::policy::{Consent, Policy, Settings};
 use tidegate_calculator::rules::Rules;
+use tidegate_crds::annotations::POLICIES;
 use tidegate_engine::subject::{Finding, ObjectId, Subject, TargetRef};
 
 use super::annotations::Steering;
 use super::findings::Findings;
+use super::policies::{self, Attached, Base};
 use super::replicas::Bounds;
 use super::surroundings::Surroundings;
 use super::{annotations, behavior, fallback, fingerprint, metadata, refused, replicas, schema, target, triggers};
@@ -63,28 +65,38 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
         }
     }
 
+    let attached = id.as_ref().map_or_else(Attached::default, |id| {
+        let rests = (bounds.min == 0 || bounds.idle.is_some()) && !steering.force_activation;
+        let base = Base { max: bounds.max, rests, fallback: fallback.is_some() };
+        let names = all_annotations.get(POLICIES).map(String::as_str);
+        policies::attach(names, id, &triggers, base, known, &mut findings)
+    });
+
     let created = metadata::created(value, created);
     let subject = match (&id, &target) {
         (Some(id), Some(target)) if !findings.refused => Some(Box::new(Subject {
             id: id.clone(),
-            generation: fingerprint::generation(value, &all_annotations),
+            generation: fingerprint::with_policies(fingerprint::generation(value, &all_annotations), attached.print),
             created,
             policy: Policy {
                 behavior,
                 fallback,
                 triggers: triggers::policies(&triggers, &cached),
+                rules: attached.rules,
+                consent: attached.consent,
                 ..policy(&bounds, &steering, settings)
             },
             triggers,
             target: target.clone(),
-            hold: None,
+            hold: attached.hold,
+            faults: attached.faults,
         })),
         _ => None,
     };
     Validated { id, target, created, subject, findings: findings.list }
 }
 
-/// The policy but for its triggers and what is said of them.
+/// The policy but for its triggers, what is said of them, and what its ScalingPolicies say.
 fn policy(bounds: &Bounds, steering: &Steering, settings: &Settings) -> Policy {
     Policy {
         min: bounds.min,
@@ -101,7 +113,7 @@ fn policy(bounds: &Bounds, steering: &Steering, settings: &Settings) -> Policy {
         paused_scale_in: steering.paused_scale_in,
         paused_scale_out: steering.paused_scale_out,
         force_activation: steering.force_activation,
-        consent: steering.consent,
+        consent: Consent::default(),
         settings: *settings,
     }
 }

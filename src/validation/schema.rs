@@ -89,6 +89,7 @@ impl Walk<'_> {
     }
 
     fn map(&mut self, schema: &Value, fields: &Map<String, Value>, here: &str) {
+        self.most("maxProperties", schema, fields.len(), "entries", here);
         let properties = schema.get("properties").and_then(Value::as_object);
         let keeps_unknown = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
         let required =
@@ -126,14 +127,45 @@ impl Walk<'_> {
         {
             self.findings.refuse(here, None, "must have at least one entry");
         }
+        self.most("maxItems", schema, items.len(), "entries", here);
+        self.repetitions(schema, items, here);
+    }
+
+    /// Entries with one key, where the definition says that a key stands once, and equal entries of a set.
+    fn repetitions(&mut self, schema: &Value, items: &[Value], here: &str) {
+        let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
+        let key = keys.filter(|keys| keys.len() == 1).and_then(|keys| keys.first()?.as_str());
+        let set = schema.get("x-kubernetes-list-type").and_then(Value::as_str) == Some("set");
+        if key.is_none() && !set {
+            return;
+        }
+        let of = |item| key.map_or(Some(item), |key| Value::get(item, key));
+        for (index, item) in items.iter().enumerate() {
+            let Some(value) = of(item).filter(|value| !value.is_null()) else { continue };
+            if let Some(first) = items.iter().take(index).position(|earlier| of(earlier) == Some(value)) {
+                let there = path::item(here, index);
+                let place = key.map_or_else(|| there.clone(), |key| path::child(&there, key));
+                self.findings.refuse(place, Some(shown(value)), format!("stands in {here}[{first}] already"));
+            }
+        }
+    }
+
+    fn most(&mut self, keyword: &str, schema: &Value, count: usize, of: &str, here: &str) {
+        if let Some(most) = bound(schema, keyword).and_then(|most| usize::try_from(most).ok())
+            && count > most
+        {
+            self.findings.refuse(here, None, format!("has {count} {of}; at most {most} are allowed"));
+        }
     }
 
     fn text(&mut self, schema: &Value, text: &str, here: &str) {
         if text.is_empty() && bound(schema, "minLength").is_some_and(|least| least > 0) {
             self.findings.refuse(here, Some(String::new()), "must not be empty");
         }
-        // The only pattern among our definitions is the one of quantities.
-        if schema.get("pattern").is_some() && quantity::number(text).is_none() {
+        self.most("maxLength", schema, text.chars().count(), "characters", here);
+        // Other patterns, of durations and addresses, belong to whoever reads the field.
+        let is_quantity = schema.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true));
+        if is_quantity && schema.get("pattern").is_some() && quantity::number(text).is_none() {
             self.findings.refuse(here, Some(shown(&text.into())), "is not a quantity, such as \"0.1\" or \"100m\"");
         }
     }

@@ -1,9 +1,12 @@
 //! What a validator may know of an object's surroundings: files, a namespace, or nothing at all.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tidegate_engine::subject::{AuthenticationRef, TargetRef};
+
+use super::policies::PolicyRef;
 
 /// The answer to a question about the surroundings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +68,16 @@ pub trait Surroundings {
     /// The `spec` of a `TriggerAuthentication` of this namespace, or of a `ClusterTriggerAuthentication`.
     fn authentication(&self, _namespace: &str, _reference: &AuthenticationRef) -> Sight<Value> {
         Sight::Unseen
+    }
+
+    /// A `ScalingPolicy` of this namespace, or a `ClusterScalingPolicy`, whole: with its kind, its metadata and its spec.
+    fn policy(&self, _namespace: &str, _name: &PolicyRef) -> Sight<Arc<Value>> {
+        Sight::Unseen
+    }
+
+    /// Why [`Surroundings::policy`] cannot see policies of this kind; none if there is nothing to say about it.
+    fn why_unseen(&self, _namespace: &str, _name: &PolicyRef) -> Option<String> {
+        None
     }
 
     /// The keys of a Secret or a `ConfigMap`. Without a namespace it is the one where cluster-wide objects keep theirs.

@@ -20,6 +20,7 @@ mod node;
 mod objects;
 mod operator;
 mod overlays;
+mod policies;
 mod quiet;
 mod refusals;
 mod secrets;
@@ -57,6 +58,7 @@ pub(crate) fn all() -> Vec<Trial> {
         image::trials(),
         quiet::trials(),
         fallback::trials(),
+        policies::trials(),
         crash::trials(),
         burst::trials(),
         handover::trials(),

@@ -267,6 +267,7 @@ fn kind(resource: &str) -> ApiResource {
         "scaledobjects" => ("keda.sh", "v1alpha1", "ScaledObject"),
         "triggerauthentications" => ("keda.sh", "v1alpha1", "TriggerAuthentication"),
         "scalerecords" => ("tidegate.dev", "v1alpha1", "ScaleRecord"),
+        "scalingpolicies" => ("tidegate.dev", "v1alpha1", "ScalingPolicy"),
         "comets" => ("tests.tidegate.dev", "v1", "Comet"),
         "flocks" => ("tests.tidegate.dev", "v1", "Flock"),
         "workers" => ("tests.tidegate.dev", "v1", "Worker"),

@@ -37,8 +37,12 @@ fn prints(arguments: &[&str]) -> String {
 
 fn crds() {
     let all = prints(&["crds"]);
-    assert_eq!(all.matches("\nkind: CustomResourceDefinition\n").count(), 5, "KEDA's four and ScaleRecord");
-    for name in ["keda.sh_scaledobjects", "tidegate.dev_scalerecords"] {
+    assert_eq!(
+        all.matches("\nkind: CustomResourceDefinition\n").count(),
+        7,
+        "KEDA's four, ScaleRecord and both kinds of policy"
+    );
+    for name in ["keda.sh_scaledobjects", "tidegate.dev_scalerecords", "tidegate.dev_clusterscalingpolicies"] {
         assert_eq!(prints(&["crds", name]), stored(&format!("crds/yaml/{name}.yaml")));
     }
 }

@@ -14,9 +14,14 @@ pub(super) fn metrics(policy: &Policy, current: u32, wanted: u32) -> Option<Veto
     bounds(policy, current, wanted)
 }
 
-/// What forbids a jump into the bounds: the pauses of one direction do not, but while a policy is missing nothing is lowered.
+/// What forbids a jump into the bounds: the pauses of one direction do not, but while a policy is missing or invalid nothing is lowered.
 pub(super) fn bounds(policy: &Policy, current: u32, wanted: u32) -> Option<Veto> {
-    (wanted < current && policy.consent == Consent::PolicyMissing).then_some(Veto::PolicyMissing)
+    let veto = match policy.consent {
+        Consent::Full => None,
+        Consent::PolicyMissing => Some(Veto::PolicyMissing),
+        Consent::PolicyInvalid => Some(Veto::PolicyInvalid),
+    };
+    veto.filter(|_| wanted < current)
 }
 
 /// What a veto makes the last word.
@@ -24,5 +29,6 @@ pub(super) fn limit(veto: Veto) -> Limit {
     match veto {
         Veto::PausedScaleIn | Veto::PausedScaleOut => Limit::Paused,
         Veto::PolicyMissing => Limit::PolicyMissing,
+        Veto::PolicyInvalid => Limit::PolicyInvalid,
     }
 }

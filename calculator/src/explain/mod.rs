@@ -47,6 +47,7 @@ fn last_word(decision: &Decision) -> Option<usize> {
             limit == Limit::Paused
         }
         Step::Vetoed { by: Veto::PolicyMissing, .. } => limit == Limit::PolicyMissing,
+        Step::Vetoed { by: Veto::PolicyInvalid, .. } => limit == Limit::PolicyInvalid,
         Step::Cooldown { .. } => limit == Limit::Cooldown,
         Step::Awaiting => matches!(limit, Limit::Cooldown | Limit::FailedTrigger),
         Step::FailureHold { .. } => limit == Limit::FailedTrigger,

@@ -68,6 +68,7 @@ pub(super) const fn veto(by: Veto) -> &'static str {
         Veto::PausedScaleIn => "paused-scale-in",
         Veto::PausedScaleOut => "paused-scale-out",
         Veto::PolicyMissing => "a missing policy",
+        Veto::PolicyInvalid => "an invalid policy",
     }
 }
 

@@ -4,6 +4,7 @@
 mod autoscaler;
 mod bounds;
 mod checkpoint;
+mod consent;
 mod explain;
 mod fallback;
 mod health;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{PrintError, field, inner};
 
 /// What a quantity looks like as text.
-const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+pub(crate) const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
 /// Lists whose entries have keys, by name: server-side apply merges them entry by entry.
 const KEYED: [(&str, &[&str]); 15] = [
     ("claims", &["name"]),

@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegate_crds::schema::{Problem, Schema};
 use tidegate_crds::{
-    ClusterTriggerAuthentication, ScaleRecord, ScaledJob, ScaledObject, TriggerAuthentication, annotations,
+    ClusterScalingPolicy, ClusterTriggerAuthentication, ScaleRecord, ScaledJob, ScaledObject, ScalingPolicy,
+    TriggerAuthentication, annotations,
 };
 
 /// Reads the manifest as its type and writes it back: nothing may be lost and nothing may be added.
@@ -266,6 +267,61 @@ fn a_scale_record_is_all_status() {
     round_trip::<ScaleRecord>(&json!({
         "apiVersion": "tidegate.dev/v1alpha1", "kind": "ScaleRecord", "metadata": { "name": "worker" },
     }));
+}
+
+fn full_policy(kind: &str) -> Value {
+    let hook = json!({
+        "name": "state", "directions": ["ScaleDown", "ToZero"], "timeout": "20m", "attempts": 3, "cooldown": "2m",
+        "onFailure": { "scaleUp": "Proceed", "scaleDown": "Abort", "toZero": "Abort", "fromZero": "Abort" },
+        "flink": {
+            "service": { "name": "flink", "port": 8081, "scheme": "https" }, "authenticationRef": { "name": "flink" },
+            "strategy": "Auto", "slotsPerTaskManager": "Auto",
+            "jobs": { "select": "Listed", "batch": "Block", "list": [{
+                "namePattern": "enrich-.*", "share": 2,
+                "run": {
+                    "jar": { "url": "https://jars/a.jar", "sha256": "0", "authenticationRef": { "name": "jars" } },
+                    "entryClass": "com.example.Enrich", "programArgs": ["--topic", "orders"],
+                    "flinkConfiguration": { "a.b": "c" }, "allowNonRestoredState": false, "firstStart": "Refuse",
+                },
+            }] },
+            "checkpoint": { "type": "Full", "maxAge": "30s", "order": "RemoveFirst" },
+            "savepoint": { "directory": "s3://a/b", "format": "Native", "claimMode": "NoClaim", "keep": 5, "minAge": "24h", "backup": true },
+            "flinkDeployment": { "allowStateless": false, "lastState": "CheckpointFirst", "backoffLimit": 2, "zero": "Suspend" },
+            "verify": { "timeout": "5m", "checkpoint": "Trigger", "maxRestarts": 3 },
+        },
+    });
+    let http = json!({ "name": "drain", "http": {
+        "url": "https://a", "method": "PUT", "headers": { "X-A": "b" }, "body": "{}", "authenticationRef": { "name": "a" },
+        "expect": { "status": [200, 202] }, "async": { "pollUrl": "https://a/done" },
+    } });
+    let job = json!({ "name": "archive", "job": { "template": { "spec": { "template": {} } } } });
+    json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": kind, "metadata": { "name": "flink-safe" },
+        "spec": {
+            "mode": "Observe",
+            "triggers": [{
+                "name": "busy", "role": "Scale", "onError": "LastKnown", "lastKnownFor": "2m", "direction": "Inverse", "spreads": true,
+                "steps": [{ "above": "0.8", "for": "5m", "every": "1h", "per": "Replica", "of": "Value", "change": "+1" }, { "below": 3, "change": "Ratio" }],
+                "window": { "take": "Avg", "over": "2m" }, "forecast": { "model": "Linear", "samples": 10 },
+            }],
+            "gates": [{ "name": "g", "trigger": "busy", "below": 1, "for": "0s", "release": { "above": "2", "for": "2m" }, "block": "Both" }],
+            "directionCooldown": { "scaleDownAfterScaleUp": "5m", "scaleUpAfterScaleDown": "10m" },
+            "schedules": [{ "name": "n", "start": "0 22 * * *", "end": "0 6 * * *", "timeZone": "UTC", "minReplicaCount": 2, "maxReplicaCount": 20 }],
+            "hooks": { "preScale": [hook, http], "postScale": [job] },
+            "victims": { "onlyIdle": true }, "distribution": { "zones": {} }, "actions": [{ "name": "a" }],
+            "vertical": [{ "container": "a" }], "replaceUnhealthy": { "atMost": 1 },
+        },
+    })
+}
+
+#[test]
+fn both_kinds_of_policy_are_read_and_written_back() {
+    let policy: ScalingPolicy = round_trip(&full_policy("ScalingPolicy"));
+    assert_eq!(policy.spec.triggers[0].steps[1].below, Some(json!(3)));
+    let cluster: ClusterScalingPolicy = round_trip(&full_policy("ClusterScalingPolicy"));
+    assert_eq!(cluster.spec.0, policy.spec);
+    let empty = json!({ "apiVersion": "tidegate.dev/v1alpha1", "kind": "ScalingPolicy", "metadata": { "name": "a" }, "spec": {} });
+    round_trip::<ScalingPolicy>(&empty);
 }
 
 #[test]

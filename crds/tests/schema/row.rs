@@ -6,18 +6,24 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Copy)]
 pub(crate) enum Type {
     Text,
+    /// A text with the form of a duration.
+    Duration,
     Time,
     Bool,
     Int32,
     Int64,
     /// A number or the text of a quantity.
     Quantity,
+    /// A number or any text.
+    NumberOrText,
     Object,
     /// An object of any form.
     Opaque,
     /// A type of Kubernetes that the tables do not look into.
     Borrowed,
     List(&'static Type),
+    /// A list whose entries have a row of their own.
+    Rows,
     /// From texts to this.
     Map(&'static Type),
 }
@@ -38,7 +44,10 @@ pub(crate) struct Row {
     list: Option<&'static str>,
     keys: &'static [&'static str],
     atomic: bool,
-    rule: Option<(&'static str, &'static str)>,
+    pattern: Option<&'static str>,
+    max_items: Option<i64>,
+    max_properties: Option<i64>,
+    rules: &'static [(&'static str, &'static str)],
 }
 
 pub(crate) const fn row(path: &'static str, holds: Type) -> Row {
@@ -56,7 +65,10 @@ pub(crate) const fn row(path: &'static str, holds: Type) -> Row {
         list: None,
         keys: &[],
         atomic: false,
-        rule: None,
+        pattern: None,
+        max_items: None,
+        max_properties: None,
+        rules: &[],
     }
 }
 
@@ -102,8 +114,21 @@ impl Row {
         self.atomic = true;
         self
     }
-    pub(crate) const fn rule(mut self, rule: &'static str, message: &'static str) -> Self {
-        self.rule = Some((rule, message));
+    pub(crate) const fn pattern(mut self, pattern: &'static str) -> Self {
+        self.pattern = Some(pattern);
+        self
+    }
+    pub(crate) const fn max_items(mut self, max: i64) -> Self {
+        self.max_items = Some(max);
+        self
+    }
+    pub(crate) const fn max_properties(mut self, max: i64) -> Self {
+        self.max_properties = Some(max);
+        self
+    }
+    /// Rules with their messages.
+    pub(crate) const fn rules(mut self, rules: &'static [(&'static str, &'static str)]) -> Self {
+        self.rules = rules;
         self
     }
 
@@ -127,7 +152,11 @@ impl Row {
         say("x-kubernetes-list-type", self.list.map(Value::from));
         say("x-kubernetes-list-map-keys", (!self.keys.is_empty()).then(|| json!(self.keys)));
         say("x-kubernetes-map-type", self.atomic.then(|| "atomic".into()));
-        say("x-kubernetes-validations", self.rule.map(|(rule, message)| json!([{ "rule": rule, "message": message }])));
+        say("pattern", self.pattern.map(Value::from));
+        say("maxItems", self.max_items.map(Value::from));
+        say("maxProperties", self.max_properties.map(Value::from));
+        let rule = |(rule, message): &(&str, &str)| json!({ "rule": rule, "message": message });
+        say("x-kubernetes-validations", (!self.rules.is_empty()).then(|| self.rules.iter().map(rule).collect()));
         facts
     }
 }
@@ -136,6 +165,9 @@ impl Type {
     fn facts(self, path: &str) -> Vec<(String, Map<String, Value>)> {
         let (own, inner) = match self {
             Self::Text => (json!({ "type": "string" }), None),
+            Self::Duration => {
+                (json!({ "type": "string", "maxLength": 32, "pattern": r"^(0|([0-9]+(\.[0-9]+)?(h|m|s|ms))+)$" }), None)
+            }
             Self::Time => (json!({ "type": "string", "format": "date-time" }), None),
             Self::Bool => (json!({ "type": "boolean" }), None),
             Self::Int32 => (json!({ "type": "integer", "format": "int32" }), None),
@@ -150,6 +182,11 @@ impl Type {
             ),
             Self::Object | Self::Borrowed => (json!({ "type": "object" }), None),
             Self::Opaque => (json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }), None),
+            Self::Rows => (json!({ "type": "array" }), None),
+            Self::NumberOrText => (
+                json!({ "anyOf": [{ "type": "integer" }, { "type": "string" }], "x-kubernetes-int-or-string": true }),
+                None,
+            ),
             Self::List(inner) => (json!({ "type": "array" }), Some((format!("{path}[]"), inner))),
             Self::Map(inner) => (json!({ "type": "object" }), Some((format!("{path}{{}}"), inner))),
         };

@@ -1,8 +1,10 @@
 //! What the definitions say, field by field. KEDA's kinds follow its version 2.21.
 
 mod authentication;
+mod policies;
 
 use authentication::{AUTHENTICATION, AWS, AZURE, GCP, VAULT};
+use policies::{PLAIN, POLICY, POST_SCALE, PRE_SCALE};
 
 use crate::row::Type::{Bool, Borrowed, Int32, Int64, List, Map, Object, Opaque, Quantity, Text, Time};
 use crate::row::{Row, row};
@@ -118,16 +120,44 @@ pub(crate) const KINDS: &[Kind] = &[
         ],
         fields: &[OBJECT, SCALE_RECORD],
     },
+    Kind {
+        file: "tidegate.dev_scalingpolicies.yaml",
+        group: "tidegate.dev",
+        name: "ScalingPolicy",
+        plural: "scalingpolicies",
+        short: &["spol"],
+        scope: "Namespaced",
+        columns: POLICY_COLUMNS,
+        fields: &[PLAIN, POLICY, PRE_SCALE, POST_SCALE],
+    },
+    Kind {
+        file: "tidegate.dev_clusterscalingpolicies.yaml",
+        group: "tidegate.dev",
+        name: "ClusterScalingPolicy",
+        plural: "clusterscalingpolicies",
+        short: &["cspol"],
+        scope: "Cluster",
+        columns: POLICY_COLUMNS,
+        fields: &[PLAIN, POLICY, PRE_SCALE, POST_SCALE],
+    },
+];
+
+const POLICY_COLUMNS: &[(&str, &str, &str, i64)] = &[
+    ("Mode", "string", ".spec.mode", 0),
+    ("Triggers", "string", ".spec.triggers[*].name", 0),
+    ("Gates", "string", ".spec.gates[*].name", 0),
+    ("Schedules", "string", ".spec.schedules[*].name", 0),
+    ("Age", "date", ".metadata.creationTimestamp", 0),
 ];
 
 /// What every object has.
 const OBJECT: &[Row] = &[row("apiVersion", Text), row("kind", Text), row("metadata", Object), row("status", Object)];
 
 const SCALED_OBJECT_SPEC: &[Row] = &[
-    row("spec", Object).required().rule(
+    row("spec", Object).required().rules(&[(
         "!has(self.minReplicaCount) || self.minReplicaCount <= (has(self.maxReplicaCount) ? self.maxReplicaCount : 100)",
         "minReplicaCount must be less than or equal to maxReplicaCount",
-    ),
+    )]),
     row("spec.scaleTargetRef", Object).required(),
     row("spec.scaleTargetRef.name", Text).required().min_length(1),
     row("spec.scaleTargetRef.apiVersion", Text),
@@ -282,6 +312,9 @@ const SCALE_RECORD: &[Row] = &[
     row("status.lastChange.from", Int32).required().min(0),
     row("status.lastChange.to", Int32).required().min(0),
     row("status.lastChange.why", Text),
+    row("status.observed", Object).atomic(),
+    row("status.observed.agreed", Int64).required().min(0),
+    row("status.observed.differed", Int64).required().min(0),
     row("status.operation", Opaque),
     row("status.checkpoint", Text).max_length(8192),
     row("status.conditions", List(&Object)).list("map", &["type"]),

@@ -4,6 +4,7 @@
 mod fallback;
 mod faults;
 mod memory;
+mod observed;
 mod passes;
 mod stored;
 mod takeover;

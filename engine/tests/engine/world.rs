@@ -97,6 +97,7 @@ pub(crate) fn subject(policy: Policy) -> Subject {
         triggers: (0..count).map(trigger).collect(),
         target: target(),
         hold: None,
+        faults: Vec::new(),
     }
 }
 

@@ -19,7 +19,7 @@ use super::{ExplainError, Scene};
 use crate::manifests::{self, Document};
 use crate::server::api::ObjectView;
 use crate::simulation::scripted::{self, Said, Scripted};
-use crate::validation::{self, Nothing, Validated};
+use crate::validation::{self, Files, PolicyRef, Sight, Surroundings, Validated};
 
 /// The moment of the decision.
 const TICK: Tick = Tick(0);
@@ -33,7 +33,8 @@ pub(super) fn explain(files: &[PathBuf], wanted: Option<&ObjectId>, scene: &Scen
     let document = choose(&loaded.documents, wanted)?;
     // Without a time of its own the object was created long ago, so `initialCooldownPeriod` is over.
     let created = Timestamp::UNIX_EPOCH;
-    let validated = validation::scaled_object(&document.value, &Nothing, &Settings::default(), created);
+    let known = Policies(Files::new(&loaded.documents));
+    let validated = validation::scaled_object(&document.value, &known, &Settings::default(), created);
     let now = Now { tick: TICK, wall: scene.at.unwrap_or_else(Timestamp::now) };
     let snapshot = match &validated.subject {
         Some(subject) => {
@@ -44,6 +45,19 @@ pub(super) fn explain(files: &[PathBuf], wanted: Option<&ObjectId>, scene: &Scen
         None => refused(document, validated, target(scene)?, now),
     };
     Ok(serde_json::to_value(ObjectView::full(&snapshot)).unwrap_or_default())
+}
+
+/// What is looked at besides the object: its policies, from the same files. All else may stand elsewhere.
+struct Policies<'a>(Files<'a>);
+
+impl Surroundings for Policies<'_> {
+    fn place(&self) -> &'static str {
+        self.0.place()
+    }
+
+    fn policy(&self, namespace: &str, name: &PolicyRef) -> Sight<Arc<Value>> {
+        self.0.policy(namespace, name)
+    }
 }
 
 /// The one ScaledObject that is meant.
@@ -78,7 +92,11 @@ fn decided(subject: &Subject, scene: &Scene, now: Now) -> Result<Snapshot, Expla
     let observed = Observation { target, triggers: &evidence, created };
     let decision = decide(&subject.policy, &Memory::default(), &observed, now.tick);
     let next_check = next_check(&subject.policy, &decision, target.replicas, now.tick);
-    let phase = if subject.policy.pause == Pause::No { Phase::Running } else { Phase::Paused };
+    let phase = match &subject.hold {
+        Some(hold) => Phase::Held(hold.clone()),
+        None if subject.policy.pause == Pause::No => Phase::Running,
+        None => Phase::Paused,
+    };
     Ok(Snapshot {
         id: subject.id.clone(),
         target: subject.target.clone(),

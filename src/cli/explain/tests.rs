@@ -47,6 +47,27 @@ fn path(file: &Path) -> &str {
     file.to_str().unwrap()
 }
 
+/// 100 of 100 is one replica; the policy stands in the same file, or nowhere.
+#[test]
+fn policies_of_the_same_file_hold() {
+    let named = ORDERS.replace("namespace: shop}", "namespace: shop, annotations: {tidegate.dev/policies: calm}}");
+    let words = ["--set", "jobs=100", "--replicas", "3"];
+    let missing = explained(&named, &words).unwrap();
+    let line = " a policy takes no part: ScalingPolicy shop/calm is not in these files";
+    assert!(text(&missing).contains(line), "{}", text(&missing));
+    let policy = |spec: &str| {
+        format!(
+            "---\napiVersion: tidegate.dev/v1alpha1\nkind: ScalingPolicy\n\
+             metadata: {{name: calm, namespace: shop}}\nspec: {spec}\n"
+        )
+    };
+    let observing = explained(&format!("{named}{}", policy("{mode: Observe}")), &words).unwrap();
+    assert_eq!(observing["phase"], "Held");
+    assert!(!text(&observing).contains("takes no part"), "{}", text(&observing));
+    let invalid = explained(&format!("{named}{}", policy("{victims: {onlyIdle: true}}")), &words).unwrap();
+    assert!(text(&invalid).contains("spec.victims: is not supported yet"), "{}", text(&invalid));
+}
+
 #[test]
 fn a_file_is_explained_without_a_server() {
     let words = ["--set", "jobs=790", "--replicas", "3", "--at", "2026-11-25T12:04:31Z"];

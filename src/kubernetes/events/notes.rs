@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tidegate_engine::protocol::Event;
+use tidegate_engine::subject::Fault;
 
 use crate::kubernetes::known::ObjectFacts;
 use crate::kubernetes::status::{is_force_activated, refusal, scale_target_kind};
@@ -30,6 +31,10 @@ pub(super) fn note(facts: &ObjectFacts, event: &Event) -> String {
         Event::Paused(false) => "pause annotation removed for ScaledObject".to_owned(),
         Event::Fallback(true) => "ScaledObject fallback is active".to_owned(),
         Event::Fallback(false) => "ScaledObject fallback is no longer active".to_owned(),
+        Event::Policies(faults) if faults.is_empty() => "All policies that the object names are obeyed".to_owned(),
+        Event::Policies(faults) => {
+            format!("Nothing is lowered until its policies are mended: {}", Fault::joined(faults))
+        }
         Event::Quarantined(why) => {
             format!("Deciding failed, and the object is left alone until its text changes: {why}")
         }
@@ -57,6 +62,7 @@ pub(super) fn action(event: &Event) -> String {
         Event::ForeignChange { from, to } => format!("SeeFrom{from}To{to}"),
         Event::Paused(_) => "Pause".to_owned(),
         Event::Fallback(_) => "FallBack".to_owned(),
+        Event::Policies(faults) => hashed("ReadPolicies", &Fault::joined(faults)),
         Event::Quarantined(why) => hashed("Decide", why),
         Event::CheckpointLost(why) => hashed("Load", why),
     }

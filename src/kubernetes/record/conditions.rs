@@ -4,7 +4,7 @@
 //!   autoscaling/v2 gives them, so that what watches an HPA can watch a record.
 //! * `Held`: something forbids touching the target; the reason says what, the message what to do.
 //! * `Refused`: the text cannot be obeyed. `TargetFailed`: the target cannot be read. `TriggersFailed`: a trigger has no
-//!   value. `Quarantined`: deciding failed. `CheckpointLost`: the memory began anew within the last hour.
+//!   value. `PolicyMissing` and `PolicyInvalid`: a policy that the object names takes no part, so nothing is lowered. `Quarantined`: deciding failed. `CheckpointLost`: the memory began anew within the last hour.
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -12,7 +12,7 @@ use tidegate_calculator::decision::{Health, Limit};
 use tidegate_crds::scale_record::Target;
 use tidegate_engine::protocol::Entry;
 use tidegate_engine::snapshot::Phase;
-use tidegate_engine::subject::Hold;
+use tidegate_engine::subject::{Fault, Hold};
 
 use crate::kubernetes::status::scaling::{self, Said};
 use crate::kubernetes::status::{LONGEST_MESSAGE, cut, refusal};
@@ -25,6 +25,9 @@ const ABLE_TO_SCALE: &str = "AbleToScale";
 const FAILED_UPDATE: &str = "FailedUpdateScale";
 const CHECKPOINT_LOST: &str = "CheckpointLost";
 const TRIGGERS_FAILED: &str = "TriggersFailed";
+
+const POLICY_MISSING: &str = "PolicyMissing";
+const POLICY_INVALID: &str = "PolicyInvalid";
 
 /// How long a lost memory is worth knowing: the longest window that it could have held.
 const WORTH_KNOWING: SignedDuration = SignedDuration::from_hours(1);
@@ -81,6 +84,9 @@ fn scaling_limited(entry: &Entry) -> Said {
         Some(limit @ Limit::PolicyMissing) => {
             (TRUE, limit.reason(), "a policy that the object names is missing, so nothing is lowered")
         }
+        Some(limit @ Limit::PolicyInvalid) => {
+            (TRUE, limit.reason(), "a policy that the object names is invalid, so nothing is lowered")
+        }
     };
     (status, reason, message.to_owned())
 }
@@ -97,6 +103,7 @@ fn ours(entry: &Entry) -> Vec<(&'static str, Said)> {
         Phase::Quarantined(why) => ours.push(("Quarantined", (TRUE, "DecisionFailed", why.clone()))),
         Phase::Starting | Phase::Running | Phase::Paused => {}
     }
+    ours.extend(of_policies(&entry.faults));
     let looked = matches!(entry.phase, Phase::Starting | Phase::Running | Phase::Held(_));
     if let (true, Some(health @ (Health::Partial | Health::Failing))) = (looked, entry.health) {
         let lowered = if health == Health::Partial { "" } else { ", so nothing is lowered" };
@@ -104,6 +111,16 @@ fn ours(entry: &Entry) -> Vec<(&'static str, Said)> {
         ours.push((TRIGGERS_FAILED, (TRUE, health.reason(), message)));
     }
     ours
+}
+
+/// The policies that take no part: those that are missing, and those that are invalid.
+fn of_policies(faults: &[Fault]) -> Vec<(&'static str, Said)> {
+    let of = |kind, missing| {
+        let those: Vec<Fault> = faults.iter().filter(|fault| fault.kind.is_missing() == missing).cloned().collect();
+        let message = format!("nothing is lowered until this is mended: {}", Fault::joined(&those));
+        Some((kind, (TRUE, those.first()?.kind.reason(), message)))
+    };
+    [of(POLICY_MISSING, true), of(POLICY_INVALID, false)].into_iter().flatten().collect()
 }
 
 /// The first failing trigger, read back from the condition.
@@ -130,6 +147,22 @@ pub(super) fn are_of(conditions: &[Condition], hold: Option<&Hold>) -> bool {
             (None, None) => true,
             _ => false,
         }
+}
+
+/// Whether just these policies take no part.
+pub(super) fn are_of_policies(conditions: &[Condition], faults: &[Fault]) -> bool {
+    let said = of_policies(faults);
+    [POLICY_MISSING, POLICY_INVALID].into_iter().all(|kind| {
+        let told = conditions.iter().find(|condition| condition.type_ == kind);
+        let is = said.iter().find(|(of, _)| *of == kind).map(|(_, said)| said);
+        match (told, is) {
+            (Some(told), Some((_, reason, message))) => {
+                told.reason == *reason && told.message == cut(message.clone(), LONGEST_MESSAGE)
+            }
+            (None, None) => true,
+            _ => false,
+        }
+    })
 }
 
 /// Told when it happens, and for an hour after.

@@ -1,7 +1,7 @@
 use serde_json::json;
 use tidegate_calculator::decision::Health;
 use tidegate_engine::protocol::TargetError;
-use tidegate_engine::subject::Severity;
+use tidegate_engine::subject::{Fault, FaultKind, Severity};
 
 use super::*;
 use crate::kubernetes::status::fixtures::{active, cooling, facts, finding, hold, id, nothing};
@@ -158,9 +158,45 @@ fn limits_have_the_reasons_of_the_autoscaler_where_it_has_one() {
         "Paused",
         "FailedTrigger",
         "PolicyMissing",
+        "PolicyInvalid",
     ];
     assert_eq!(reasons, expected);
     assert_eq!((of(Limit::Metrics).limited_by, of(Limit::Maximum).limited_by), (None, Some("Maximum".to_owned())));
+}
+
+#[test]
+fn policies_that_take_no_part_are_conditions_of_their_own() {
+    let fault = |kind, message: &str| Fault { kind, message: message.to_owned() };
+    let faults = vec![
+        fault(FaultKind::HooksNotSupported, "ScalingPolicy shop/b: spec.hooks: is not supported yet"),
+        fault(FaultKind::Missing, "ScalingPolicy shop/a is not in this cluster"),
+        fault(FaultKind::Invalid, "ScalingPolicy shop/c: spec.mode: \"x\""),
+    ];
+    let entry = Entry { faults: faults.clone(), ..active() };
+    let status = at(&entry, &ScaleRecordStatus::default(), None, NOON);
+    let lines = conditions(&status);
+    assert_eq!(
+        lines[3..],
+        ["PolicyMissing True PolicyNotFound 12:00:01", "PolicyInvalid True HooksNotSupported 12:00:01"]
+    );
+    let expected = "nothing is lowered until this is mended: ScalingPolicy shop/b: spec.hooks: is not supported yet; \
+                    ScalingPolicy shop/c: spec.mode: \"x\"";
+    assert_eq!(status.conditions[4].message, expected);
+    assert!(is_about_policies(&status, &faults) && !is_about_policies(&status, &faults[1..]));
+    let mended = at(&active(), &status, None, LATER);
+    assert_eq!(conditions(&mended).len(), 3);
+    assert!(is_about_policies(&mended, &[]) && !is_about_policies(&mended, &faults));
+}
+
+#[test]
+fn what_was_observed_stays_unless_the_target_is_another() {
+    let seen = |agreed, differed| Observed { agreed, differed };
+    let first = at(&Entry { observed: seen(2, 1), ..active() }, &ScaleRecordStatus::default(), None, NOON);
+    assert_eq!(serde_json::to_value(first.observed).unwrap(), json!({ "agreed": 2, "differed": 1 }));
+    assert_eq!(observed(&first), Some(seen(2, 1)));
+    assert_eq!(at(&active(), &first, None, LATER).observed, first.observed);
+    let other = TargetRef { name: "other".into(), ..facts().target };
+    assert_eq!(next(&other, &active(), &first, None, LATER.parse().unwrap()).observed, None);
 }
 
 #[test]

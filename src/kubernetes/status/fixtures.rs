@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use tidegate_calculator::decision::{Health, Limit};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::source::Problem;
-use tidegate_engine::protocol::{Entry, LastChange};
+use tidegate_engine::protocol::{Entry, LastChange, Observed};
 use tidegate_engine::snapshot::Phase;
 use tidegate_engine::subject::{Finding, Hold, ObjectId, Severity, TargetRef};
 
@@ -62,6 +62,8 @@ pub(in crate::kubernetes) fn active() -> Entry {
         failing: None,
         failures: Vec::new(),
         fallbacks: Vec::new(),
+        faults: Vec::new(),
+        observed: Observed::default(),
         checkpoint: Some(Checkpoint(r#"{"v":1,"n":8}"#.to_owned())),
     }
 }
@@ -94,6 +96,8 @@ pub(in crate::kubernetes) fn nothing(phase: Phase) -> Entry {
         failing: None,
         failures: Vec::new(),
         fallbacks: Vec::new(),
+        faults: Vec::new(),
+        observed: Observed::default(),
         checkpoint: None,
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tidegate_crds::TriggerAuthenticationSpec;
 use tidegate_engine::protocol::{Seen, TargetError};
 use tidegate_engine::subject::{ObjectId, TargetRef};
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::directory::{AuthenticationKey, Place};
 use super::kinds::{KindKey, Served};
+use super::policies::PolicyKey;
 use super::views::Loose;
 use crate::kubernetes::known::RecordFacts;
 use crate::resolution::Answer;
@@ -25,6 +27,10 @@ pub(in crate::kubernetes) enum What {
     Authentications,
     /// ClusterTriggerAuthentications.
     ClusterAuthentications,
+    /// ScalingPolicies.
+    Policies,
+    /// ClusterScalingPolicies.
+    ClusterPolicies,
     /// The metadata of CustomResourceDefinitions.
     Definitions,
     /// Targets of one kind.
@@ -48,6 +54,8 @@ pub(in crate::kubernetes) enum Event {
     Authentication(AuthenticationKey, Option<Box<Answer<TriggerAuthenticationSpec>>>),
     /// An authentication is being deleted and carries KEDA's finalizer.
     Leaving(AuthenticationKey),
+    /// A policy is there with this text, or is gone.
+    Policy(PolicyKey, Option<Box<Value>>),
     /// A target whose read failed is to be read again, if it is still wanted.
     Again(TargetRef),
     /// The Ready pods of a target are others than those that were told.
@@ -99,6 +107,11 @@ pub(in crate::kubernetes) enum Order {
     WatchKind(KindKey),
     /// Watch the metadata of Secrets or ConfigMaps.
     WatchHolders(Place),
+    /// Watch policies: some object names one.
+    WatchPolicies {
+        /// ClusterScalingPolicies, and not those of namespaces.
+        cluster: bool,
+    },
     /// Watch what kinds there are: some object names one that is not there.
     WatchDefinitions,
     /// Read a target's scale, and its environments if the flag is set.

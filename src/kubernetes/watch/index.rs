@@ -4,6 +4,8 @@
 //! authentications, and its target. Nothing is told twice, so our own writes come back without an effect.
 
 mod claims;
+mod lists;
+mod policies;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -11,15 +13,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tidegate_calculator::policy;
-use tidegate_engine::protocol::{Change, TargetError};
+use tidegate_engine::protocol::Change;
 use tidegate_engine::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
 
 use super::attention::Attention;
-use super::directory::{AuthenticationKey, Directory, Holder, Sight, authentication_key};
+use super::directory::{AuthenticationKey, Directory, Holder, authentication_key};
 use super::event::{Event, Order, What};
 use super::failing::Failing;
 use super::judge::{self, Judged};
 use super::kinds::KindKey;
+use super::policies::Policies;
 use super::targets::{Moved, Targets, target};
 use super::views::{self, Loose};
 use crate::kubernetes::finalize::is_left_behind;
@@ -27,6 +30,7 @@ use crate::kubernetes::holds::{Holds, TargetKey, Whom};
 use crate::kubernetes::known::{Known, RecordFacts};
 use crate::kubernetes::objects::Feed;
 use crate::kubernetes::surroundings::counter::Counts;
+use crate::validation::PolicyRef;
 
 /// What the index tells others through.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +63,7 @@ pub(in crate::kubernetes) struct Index {
     claims: HashMap<TargetKey, BTreeSet<(Timestamp, ObjectId)>>,
     /// Whose triggers use each authentication.
     users: HashMap<AuthenticationKey, BTreeSet<ObjectId>>,
+    policies: Policies,
     targets: Targets,
     /// Targets whose reads fail: they are read again by themselves.
     failing: Failing,
@@ -78,6 +83,10 @@ struct Object {
     /// Whether some trigger takes values from the environment of the target's pods, apart from its authentications.
     environment: bool,
     authentications: BTreeSet<AuthenticationKey>,
+    /// The policies that it names.
+    names: Vec<PolicyRef>,
+    /// Its text, if it names policies: a change of one of them changes what the text means.
+    text: Option<Arc<Loose>>,
     told: Told,
 }
 
@@ -109,6 +118,7 @@ impl Index {
             orphans: HashMap::new(),
             claims: HashMap::new(),
             users: HashMap::new(),
+            policies: Policies::default(),
             targets: Targets::default(),
             failing: Failing::default(),
         }
@@ -141,6 +151,7 @@ impl Index {
                     self.authentication(&key);
                 }
             }
+            Event::Policy(key, text) => self.policy(&key, text.map(|text| *text), orders),
             Event::Kind(..) | Event::Workload(..) | Event::Moved(..) | Event::TargetGone(..) | Event::Read(..) => {
                 self.take_target(event, orders);
             }
@@ -241,10 +252,15 @@ impl Index {
         orders: &mut Vec<Order>,
     ) {
         let created = views::created(&view.metadata);
-        let Judged { target, subject, findings, warnings, environment, facts } = judge::judge(id, view, &self.settings);
-        for warning in &warnings {
-            tracing::warn!("ScaledObject {id}: {warning}");
+        let names = self.name_policies(id, view, orders);
+        let Judged { target, subject, findings, warnings, environment, facts } =
+            judge::judge(id, view, &self.settings, &self.policies);
+        if self.policies.are_settled(&id.namespace, &names) {
+            for warning in &warnings {
+                tracing::warn!("ScaledObject {id}: {warning}");
+            }
         }
+        self.observe(id, subject.as_deref());
         let authentications = subject.iter().flat_map(|subject| &subject.triggers).filter_map(|trigger| {
             let reference = trigger.references.authentication.as_ref()?;
             Some(authentication_key(&id.namespace, reference))
@@ -265,9 +281,23 @@ impl Index {
         let facts = judge::with_seen(judge::with_record(facts, record), self.out.known.get(id).as_deref(), view);
         self.out.known.insert(id.clone(), facts);
         self.out.attention.raise(id);
-        let deleting = view.metadata.deletion_timestamp.is_some();
-        let object =
-            Object { uid, created, judged_by, deleting, target, subject, findings, environment, authentications, told };
+        // The text of an object that is judged anew may be from before its deletion.
+        let deleting = view.metadata.deletion_timestamp.is_some() || old.as_ref().is_some_and(|old| old.deleting);
+        let text = (!names.is_empty()).then(|| Arc::new(view.clone()));
+        let object = Object {
+            uid,
+            created,
+            judged_by,
+            deleting,
+            target,
+            subject,
+            findings,
+            environment,
+            authentications,
+            names,
+            text,
+            told,
+        };
         self.enter(id, object, old.as_ref(), orders);
     }
 
@@ -277,6 +307,8 @@ impl Index {
             self.out.feed.gone(id);
         }
         self.waiting.remove(id);
+        self.policies.leave(id, &old.names);
+        self.observe_no_more(id);
         self.drop_users(id, &old);
         self.drop_claim(id, &old, orders);
         let facts = self.out.known.get(id);
@@ -325,84 +357,10 @@ impl Index {
         }
     }
 
-    fn listed(&mut self, what: What, namespace: Option<Arc<str>>, orders: &mut Vec<Order>) {
-        match &what {
-            What::Targets(kind) => {
-                if self.targets.listed(kind, namespace, self.streams) {
-                    self.settle_kind(kind, orders);
-                }
-            }
-            What::Holders(place) => {
-                let before = self.out.directory.sight(place);
-                self.out.directory.set_sight(place, Sight::Watched);
-                if before == Some(Sight::Blind) {
-                    let users = self.out.directory.users(place);
-                    self.all_look_again(&users);
-                }
-            }
-            What::Definitions => {}
-            _ => {
-                if let What::Authentications | What::ClusterAuthentications = what {
-                    self.out.directory.set_unseen(what == What::ClusterAuthentications, None);
-                }
-                self.settled.insert((what, namespace));
-                self.load(orders);
-            }
-        }
-    }
-
-    fn failed(&mut self, what: What, namespace: Option<Arc<str>>, error: &TargetError, orders: &mut Vec<Order>) {
-        match &what {
-            What::Targets(kind) if self.targets.failed(kind, error, self.streams) => {
-                self.targets.watch_definitions(orders);
-                self.settle_kind(kind, orders);
-            }
-            What::Holders(place) => self.out.directory.set_sight(place, Sight::Blind),
-            // Objects whose triggers need none of them must not wait for them.
-            What::Authentications | What::ClusterAuthentications if !self.loaded => {
-                let cluster = what == What::ClusterAuthentications;
-                self.out.directory.set_unseen(cluster, Some(error.to_string()));
-                self.settled.insert((what, namespace));
-                self.load(orders);
-            }
-            _ => {}
-        }
-    }
-
-    /// Begins to tell once all of the base streams have told.
-    fn load(&mut self, orders: &mut Vec<Order>) {
-        // ClusterTriggerAuthentications are one stream, whatever the namespaces.
-        if self.loaded || self.settled.len() < 3 * self.streams + 1 {
-            return;
-        }
-        self.loaded = true;
-        let mut ids: Vec<ObjectId> = self.objects.keys().cloned().collect();
-        ids.sort();
-        for id in &ids {
-            self.tell(id, orders);
-        }
-    }
-
-    /// Tells everything that waited for a kind.
-    fn settle_kind(&mut self, kind: &KindKey, orders: &mut Vec<Order>) {
-        let here = |object: &&Object| KindKey::of(&object.target) == *kind;
-        let mut ids: Vec<(ObjectId, TargetRef)> = self
-            .objects
-            .iter()
-            .filter(|(_, object)| here(object))
-            .map(|(id, object)| (id.clone(), object.target.clone()))
-            .collect();
-        ids.sort();
-        for (id, target) in &ids {
-            self.tell(id, orders);
-            self.tell_target(target, orders);
-        }
-    }
-
     /// Tells the engine about an object, if there is something new to say.
     fn tell(&mut self, id: &ObjectId, orders: &mut Vec<Order>) {
         let Some(object) = self.objects.get(id).filter(|_| self.loaded) else { return };
-        if !self.is_ready(&object.target) {
+        if !self.is_ready(&object.target) || !self.policies.are_settled(&id.namespace, &object.names) {
             let target = object.target.clone();
             self.waiting.insert(id.clone());
             self.read_if_stale(&target, orders);

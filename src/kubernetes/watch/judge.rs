@@ -1,6 +1,7 @@
 //! Judges the text of one ScaledObject of the cluster, and notes what those who write it want to know. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -9,17 +10,17 @@ use tidegate_crds::{KEDA_GROUP, VERSION};
 use tidegate_engine::subject::{Finding, ObjectId, Severity, Subject, TargetRef};
 use tidegate_scalers::Known;
 
+use super::policies::Policies;
 use super::views::{self, Loose};
 use crate::kubernetes::known::{ObjectFacts, RecordFacts, StatusView};
-use crate::validation::{self, Surroundings};
+use crate::validation::{self, PolicyRef, Sight, Surroundings};
 
 /// The groups of annotations that are kept.
 const GROUPS: [&str; 3] = ["autoscaling.keda.sh/", "scaledobject.keda.sh/", "tidegate.dev/"];
 
-/// What validation may know of a cluster: nothing by itself. What is absent there may come at any time, and then the
-/// watches say so.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Cluster;
+/// What validation may know of a cluster: its policies. What else is absent there may come at any time, and then the watches say so.
+#[derive(Clone, Copy, Debug)]
+struct Cluster<'a>(&'a Policies);
 
 /// What came of a text.
 pub(super) struct Judged {
@@ -38,7 +39,7 @@ pub(super) struct Judged {
 }
 
 /// Judges a text.
-pub(super) fn judge(id: &ObjectId, view: &Loose, settings: &policy::Settings) -> Judged {
+pub(super) fn judge(id: &ObjectId, view: &Loose, settings: &policy::Settings, policies: &Policies) -> Judged {
     let annotations = annotations(view);
     let spec = view.spec.as_ref().unwrap_or(&Value::Null);
     let created = views::created(&view.metadata);
@@ -54,7 +55,7 @@ pub(super) fn judge(id: &ObjectId, view: &Loose, settings: &policy::Settings) ->
         },
         "spec": spec,
     });
-    let validated = validation::scaled_object(&whole, &Cluster, settings, created);
+    let validated = validation::scaled_object(&whole, &Cluster(policies), settings, created);
     let of =
         |severity| validated.findings.iter().filter(move |finding| finding.severity == severity).cloned().collect();
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
@@ -170,12 +171,20 @@ fn reads_environment(subject: &Subject) -> bool {
     subject.triggers.iter().any(|trigger| trigger.spec.metadata.keys().any(|key| key.ends_with("FromEnv")))
 }
 
-impl Surroundings for Cluster {
+impl Surroundings for Cluster<'_> {
     fn place(&self) -> &'static str {
         "in this cluster"
     }
 
     fn restores(&self) -> bool {
         true
+    }
+
+    fn policy(&self, namespace: &str, name: &PolicyRef) -> Sight<Arc<Value>> {
+        self.0.find(namespace, name)
+    }
+
+    fn why_unseen(&self, namespace: &str, name: &PolicyRef) -> Option<String> {
+        self.0.why(namespace, name)
     }
 }

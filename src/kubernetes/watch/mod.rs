@@ -4,7 +4,7 @@
 //! * [`index`] is pure: it takes these words one by one and tells the engine, through a feed that never waits.
 //! * [`kinds`] find out where a target's kind is served.
 //!
-//! Kinds, Secrets and ConfigMaps are watched from the moment something refers to them.
+//! Kinds, policies, Secrets and ConfigMaps are watched from the moment something refers to them.
 
 pub(super) mod attention;
 pub(super) mod directory;
@@ -14,6 +14,7 @@ mod index;
 pub(super) mod judge;
 pub(super) mod kinds;
 mod latest;
+mod policies;
 mod streams;
 mod targets;
 #[cfg(test)]
@@ -37,7 +38,7 @@ use self::index::{Index, Outlets};
 use self::kinds::{KindKey, Kinds, Served};
 use self::latest::Latest;
 use self::streams::{Events, Watch};
-use super::holds::{Holds, Whom};
+use super::holds::{Holds, OBSERVE, Whom};
 use super::known::Known;
 use super::objects::ClusterObjects;
 use super::patience::Patience;
@@ -87,7 +88,7 @@ fn follow_with(client: &Client, settings: &Settings, patience: Patience) -> Foll
     if settings.mode == Mode::Observe {
         let message =
             "this operator observes only (--mode Observe): it decides and records, and scales nothing".to_owned();
-        out.holds.set(Whom::All, Hold { reason: "Observe", message });
+        out.holds.set(Whom::All, Hold { reason: OBSERVE, message });
     }
     let surroundings = ClusterSurroundings::new(client);
     let counter = surroundings.counter(out.counts.clone());
@@ -194,6 +195,12 @@ impl Runner {
         match order {
             Order::WatchHolders(place) => self.watch_holders(place),
             Order::WatchDefinitions => self.watch(What::Definitions, None, None),
+            Order::WatchPolicies { cluster: true } => self.watch(What::ClusterPolicies, None, None),
+            Order::WatchPolicies { cluster: false } => {
+                for namespace in self.namespaces.clone() {
+                    self.watch(What::Policies, namespace, None);
+                }
+            }
             Order::WatchKind(kind) => {
                 let (client, patience) = (self.client.clone(), self.patience.clone());
                 let (kinds, namespaces) = (self.kinds.clone(), self.namespaces.clone());
@@ -309,6 +316,6 @@ pub(super) fn judged(
     settings: &tidegate_calculator::policy::Settings,
 ) -> (super::known::ObjectFacts, Option<Box<tidegate_engine::subject::Subject>>) {
     let view = serde::Deserialize::deserialize(object).unwrap();
-    let judged = judge::judge(id, &view, settings);
+    let judged = judge::judge(id, &view, settings, &policies::Policies::default());
     (judged.facts, judged.subject)
 }

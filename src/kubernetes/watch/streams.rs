@@ -7,7 +7,7 @@ use futures::StreamExt;
 use kube::core::{ApiResource, DynamicResourceScope, PartialObjectMeta};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_crds::{KEDA_GROUP, TIDEGATE_GROUP, VERSION};
 use tidegate_engine::protocol::TargetError;
 use tidegate_engine::subject::ObjectId;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::event::{Event, What};
 use super::judge;
 use super::kinds::Served;
+use super::policies::PolicyKey;
 use super::views::{self, Loose, View, Workload};
 use crate::kubernetes::calls;
 use crate::kubernetes::finalize::KEDA_FINALIZER;
@@ -55,6 +56,8 @@ pub(super) fn resource(what: &What) -> ApiResource {
         What::Records => (TIDEGATE_GROUP, "ScaleRecord", "scalerecords"),
         What::Authentications => (KEDA_GROUP, "TriggerAuthentication", "triggerauthentications"),
         What::ClusterAuthentications => (KEDA_GROUP, "ClusterTriggerAuthentication", "clustertriggerauthentications"),
+        What::Policies => (TIDEGATE_GROUP, "ScalingPolicy", "scalingpolicies"),
+        What::ClusterPolicies => (TIDEGATE_GROUP, "ClusterScalingPolicy", "clusterscalingpolicies"),
         What::Definitions => ("apiextensions.k8s.io", "CustomResourceDefinition", "customresourcedefinitions"),
         What::Holders(place) if place.of == KeysOf::Secret => ("", "Secret", "secrets"),
         What::Holders(_) => ("", "ConfigMap", "configmaps"),
@@ -253,6 +256,9 @@ impl Told for Loose {
             What::Records => Event::Record(id.clone(), Box::new(record(&self))),
             What::Authentications => Event::Authentication((Some(id.namespace.clone()), id.name.clone()), answer()),
             What::ClusterAuthentications => Event::Authentication((None, id.name.clone()), answer()),
+            What::Policies | What::ClusterPolicies => {
+                Event::Policy(policy(what, id), Some(Box::new(text(&self, what))))
+            }
             _ => Event::Object(Box::new(self)),
         })
     }
@@ -288,6 +294,17 @@ pub(super) fn record(view: &Loose) -> RecordFacts {
     }
 }
 
+fn policy(what: &What, id: &ObjectId) -> PolicyKey {
+    ((*what == What::Policies).then(|| id.namespace.clone()), id.name.clone())
+}
+
+/// A policy as validation reads it: the rest of its metadata changes without a change of what it says.
+fn text(view: &Loose, what: &What) -> Value {
+    let ApiResource { api_version, kind, .. } = resource(what);
+    let metadata = json!({ "name": view.metadata.name, "namespace": view.metadata.namespace });
+    json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": view.spec })
+}
+
 /// The name of a definition is its plural and its group. What becomes of it is asked then: its metadata does not say.
 fn defined(id: &ObjectId) -> Option<Event> {
     let (_, group) = id.name.split_once('.')?;
@@ -300,6 +317,7 @@ fn gone(what: &What, id: ObjectId) -> Option<Event> {
         What::Records => Event::RecordGone(id),
         What::Authentications => Event::Authentication((Some(id.namespace), id.name), None),
         What::ClusterAuthentications => Event::Authentication((None, id.name), None),
+        What::Policies | What::ClusterPolicies => Event::Policy(policy(what, &id), None),
         What::Targets(kind) => Event::TargetGone(kind.clone(), id),
         What::Holders(place) => Event::Holder(place.clone(), id.name, None),
         // Whoever watches its objects hears of it.

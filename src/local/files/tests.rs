@@ -75,7 +75,12 @@ impl Watched {
     async fn told(&self) -> String {
         let next = tokio::time::timeout(Duration::from_mins(1), Inbox(self.machine.feed.clone()).next_change());
         match next.await.expect("a change within a minute") {
-            Change::Set(subject, _) => format!("set {} max {}", subject.id, subject.policy.max),
+            Change::Set(subject, _) => {
+                let faults: Vec<&str> = subject.faults.iter().map(|fault| fault.kind.reason()).collect();
+                let hold = subject.hold.as_ref().map(|hold| format!(" {}", hold.reason)).unwrap_or_default();
+                let space = if faults.is_empty() { "" } else { " " };
+                format!("set {} max {}{space}{}{hold}", subject.id, subject.policy.max, faults.join(" "))
+            }
             Change::Gone(id) => format!("gone {id}"),
             Change::Refused(id, _, findings, _) => {
                 let errors = findings.iter().map(ToString::to_string).filter(|text| text.starts_with("error"));
@@ -130,6 +135,26 @@ async fn everything_is_told_once_and_then_only_what_changes() {
     assert_eq!(watched.all(2).await[1], "Deployment shop/orders does not exist");
     fs::remove_file(watched.folder.path().join("a.yaml")).unwrap();
     assert_eq!(watched.told().await, "gone shop/orders");
+    watched.fleet.kill().await;
+}
+
+/// A policy of another file acts at once, when it comes, changes and goes.
+#[tokio::test]
+async fn policies_are_read_from_the_same_files() {
+    let named = OBJECT.replacen("namespace: shop}", "namespace: shop, annotations: {tidegate.dev/policies: calm}}", 1);
+    let watched = Watched::start(&[("a.yaml", &named), ("b.yaml", SECRET), ("c.yaml", DEPLOYMENT)]);
+    assert_eq!(watched.all(3).await[0], "set shop/orders max 10 PolicyNotFound");
+    let policy = |spec: &str| {
+        format!(
+            "{{apiVersion: tidegate.dev/v1alpha1, kind: ScalingPolicy, metadata: {{name: calm, namespace: shop}}, spec: {spec}}}"
+        )
+    };
+    watched.write("p.yaml", &policy("{directionCooldown: {scaleDownAfterScaleUp: 1m}}"));
+    assert_eq!(watched.all(2).await[0], "set shop/orders max 10");
+    watched.write("p.yaml", &policy("{mode: Observe}"));
+    assert_eq!(watched.all(2).await[0], "set shop/orders max 10 Observe");
+    fs::remove_file(watched.folder.path().join("p.yaml")).unwrap();
+    assert_eq!(watched.all(2).await[0], "set shop/orders max 10 PolicyNotFound");
     watched.fleet.kill().await;
 }
 

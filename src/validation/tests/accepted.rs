@@ -144,7 +144,7 @@ fn warnings_and_information_leave_the_subject() {
         ("/metadata/annotations/scaledobject.keda.sh~1transfer-hpa-ownership", json!("true"), "info metadata.annotations[scaledobject.keda.sh/transfer-hpa-ownership]: has no effect: no HorizontalPodAutoscaler is made".to_owned()),
         ("/metadata/annotations/autoscaling.keda.sh~1paused", json!("yes"), "warning metadata.annotations[autoscaling.keda.sh/paused]: \"yes\" is not true or false and counts as true".to_owned()),
         ("/metadata/annotations/autoscaling.keda.sh~1pause", json!("true"), "warning metadata.annotations[autoscaling.keda.sh/pause]: is not a known annotation and has no effect; did you mean autoscaling.keda.sh/paused?".to_owned()),
-        ("/metadata/annotations/tidegate.dev~1policies", json!("night"), "warning metadata.annotations[tidegate.dev/policies]: \"night\" is not supported yet; until it is, the object is raised but never lowered".to_owned()),
+        ("/metadata/annotations/tidegate.dev~1policies", json!("night"), "warning metadata.annotations[tidegate.dev/policies]: \"night\" names nothing: ScalingPolicy shop/night cannot be seen: policies cannot be looked at here; until then the object is raised but never lowered".to_owned()),
     ];
     for (pointer, value, expected) in cases {
         let validated = check(&with(pointer, value));

@@ -160,6 +160,51 @@ fn a_second_object_on_a_target_and_a_second_of_a_name_are_refused() {
     assert_eq!((lines, subjects), (expected.map(str::to_owned).to_vec(), 1));
 }
 
+const POLICIES: &str = "\
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: ScalingPolicy
+metadata: {name: night}
+spec:
+  triggers:
+  - name: jobs
+    steps:
+    - {above: 0.8, change: +1}
+    - {below: \"0.3\", change: \"-1\", for: 1 hour}
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: ClusterScalingPolicy
+metadata: {name: calm}
+spec:
+  directionCooldown: {scaleDownAfterScaleUp: 5m}
+";
+
+/// Policies are judged with their places, also without an object; an object finds them in the same files.
+#[test]
+fn policies_of_the_same_files_are_judged_and_found() {
+    let at = "metadata.annotations[tidegate.dev/policies]";
+    let until = "until then the object is raised but never lowered";
+    let (lines, subjects) = files(POLICIES);
+    let own = [
+        "9:8 error triggers[0].steps[0].above: \"0.8\" is a number, not an integer or a text; put it in quotes",
+        "9:20 error triggers[0].steps[0].change: \"1\" is an integer, not a text; put it in quotes",
+        "10:36 error triggers[0].steps[1].for: \"1 hour\" is not a duration, such as 90s or 1h30m",
+    ];
+    assert_eq!((lines, subjects), (own.map(str::to_owned).to_vec(), 0));
+    let named = SCALED_OBJECT.replace(
+        "metadata: {name: orders}",
+        "metadata: {name: orders, annotations: {tidegate.dev/policies: 'night, cluster/calm, day'}}",
+    );
+    let (lines, subjects) = files(&format!("{DEPLOYMENT}{named}{AUTHENTICATION}{POLICIES}"));
+    let broken =
+        "spec.triggers[0].steps[0].above: \"0.8\" is a number, not an integer or a text; put it in quotes (and 2 more)";
+    let expected = [
+        format!("19:40 error {at}: \"night\" cannot be obeyed: ScalingPolicy default/night: {broken}; {until}"),
+        format!("19:40 warning {at}: \"day\" names nothing: ScalingPolicy default/day is not in these files; {until}"),
+    ];
+    assert_eq!((&lines[..2], lines.len(), subjects), (&expected[..], 5, 1));
+}
+
 #[test]
 fn other_kinds_are_told_apart() {
     let cases = [
@@ -175,8 +220,20 @@ fn other_kinds_are_told_apart() {
         ),
         ("kind: ScaledObject", "1:1 error apiVersion: \"\" is not keda.sh/v1alpha1, as ScaledObject needs"),
         (
-            "apiVersion: tidegate.dev/v1alpha1\nkind: ScalingPolicy",
-            "2:1 error kind: \"ScalingPolicy\" is not supported yet",
+            "apiVersion: tidegate.dev/v1alpha1\nkind: ScalingPolicies",
+            "2:1 error kind: \"ScalingPolicies\" is not a kind of tidegate.dev",
+        ),
+        (
+            "apiVersion: tidegate.dev/v1alpha1\nkind: Scalingpolicy",
+            "2:1 error kind: \"Scalingpolicy\" is not a kind of tidegate.dev; did you mean ScalingPolicy?",
+        ),
+        (
+            "apiVersion: tidegate.dev/v1\nkind: ScalingPolicy",
+            "1:1 error apiVersion: \"tidegate.dev/v1\" is not tidegate.dev/v1alpha1",
+        ),
+        (
+            "kind: ClusterScalingPolicy",
+            "1:1 error apiVersion: \"\" is not tidegate.dev/v1alpha1, as ClusterScalingPolicy needs",
         ),
         ("kind: ScaledJob\napiVersion: keda.sh/v1alpha1", "1:1 error kind: \"ScaledJob\" is not supported yet"),
         ("replicas: 3", "1:1 warning kind: is missing: this is not a Kubernetes object and is not read"),

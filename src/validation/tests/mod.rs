@@ -1,9 +1,11 @@
 //! Tables of good and bad input, each finding exactly as a user reads it.
 
 mod accepted;
+mod attached;
 mod documents;
 #[cfg(feature = "metrics-apis")]
 mod pods;
+mod policies;
 mod properties;
 mod refusals;
 

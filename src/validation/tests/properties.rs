@@ -28,6 +28,18 @@ fn any_json() -> impl Strategy<Value = Value> {
         "secretTargetRef",
         "key",
         "autoscaling.keda.sh/paused-replicas",
+        "tidegate.dev/policies",
+        "steps",
+        "above",
+        "below",
+        "change",
+        "gates",
+        "release",
+        "schedules",
+        "start",
+        "hooks",
+        "preScale",
+        "flink",
         "x.y",
     ]);
     let leaf = prop_oneof![
@@ -60,6 +72,7 @@ proptest! {
             let refused = validated.findings.iter().any(|finding| finding.severity == Severity::Error);
             prop_assert!(refused || validated.subject.is_some(), "no error, no subject: {object}");
             trigger_authentication(object, &Nothing);
+            scaling_policy(object);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The index, fed by hand.
 
+mod policies;
 mod recovery;
 
 use std::sync::Arc;

@@ -1,0 +1,333 @@
+//! Joins the policies that an object names into the rules that hold for it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tidegate_calculator::policy::Consent;
+use tidegate_calculator::rules::{Role, Rules, TriggerRules};
+use tidegate_calculator::source::Problem;
+use tidegate_crds::annotations::POLICIES;
+use tidegate_engine::subject::{Fault, FaultKind, Hold, ObjectId, Severity, Trigger};
+
+use super::super::findings::{Findings, guess, shown};
+use super::super::surroundings::{Sight, Surroundings};
+use super::super::triggers::is_resource_like;
+use super::super::{fingerprint, location};
+use super::names::{MOST, PolicyRef, entries};
+use super::{Written, hooks, prospects, read};
+use crate::manifests::path;
+
+/// How every sentence about a policy that takes no part ends.
+const UNTIL: &str = "until then the object is raised but never lowered";
+
+/// What an object says by itself, as far as it matters to its policies.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::validation) struct Base {
+    /// `maxReplicaCount`.
+    pub(in crate::validation) max: u32,
+    /// Whether it goes to zero or to its idle count by itself.
+    pub(in crate::validation) rests: bool,
+    /// Whether it has a `fallback`.
+    pub(in crate::validation) fallback: bool,
+}
+
+/// What came of an object's policies.
+#[derive(Clone, Debug, Default)]
+pub(in crate::validation) struct Attached {
+    /// The rules of all policies that take part.
+    pub(in crate::validation) rules: Rules,
+    /// Whether the object may be lowered.
+    pub(in crate::validation) consent: Consent,
+    /// The policies that take no part.
+    pub(in crate::validation) faults: Vec<Fault>,
+    /// Why the target is not touched, if a policy says so.
+    pub(in crate::validation) hold: Option<Hold>,
+    /// Tells one content of the policies from another; none without any.
+    pub(in crate::validation) print: Option<u64>,
+}
+
+/// Finds and joins the policies of an object. Findings are placed at its annotation.
+pub(in crate::validation) fn attach(
+    text: Option<&str>,
+    id: &ObjectId,
+    triggers: &[Trigger],
+    base: Base,
+    known: &dyn Surroundings,
+    findings: &mut Findings,
+) -> Attached {
+    let mut attached = Attached::default();
+    let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return attached };
+    let mut joint = Joint::new(triggers);
+    let mut signals = Vec::new();
+    for name in names(text, &mut attached, findings) {
+        let place = if name.cluster { String::new() } else { format!("{}/", id.namespace) };
+        let label = format!("{} {place}{}", name.kind(), name.name);
+        let value = match find(&name, &label, &id.namespace, known) {
+            Ok(value) => value,
+            Err((kind, why)) => {
+                attached.fault(&name, kind, why, findings);
+                attached.print(&name, &Value::Null);
+                continue;
+            }
+        };
+        attached.print(&name, value.get("spec").unwrap_or(&Value::Null));
+        let (written, said) = read(&value);
+        if written.observe && attached.hold.is_none() {
+            attached.hold = Some(observing(&label));
+        }
+        let fault = own_fault(&said).or_else(|| joint.misfit(&written).map(|why| (FaultKind::Invalid, why)));
+        match fault {
+            Some((kind, why)) => {
+                attached.fault(&name, kind, format!("{label}: {why}"), findings);
+                signals.push(written);
+            }
+            None => joint.take(&label, written),
+        }
+    }
+    joint.keep_signals(&signals);
+    attached.rules = joint.rules;
+    prospects::look(&attached.rules, triggers, base, attached.faults.is_empty(), findings);
+    attached
+}
+
+/// The policy, or why it is not there as far as can be seen.
+fn find(
+    name: &PolicyRef,
+    label: &str,
+    namespace: &str,
+    known: &dyn Surroundings,
+) -> Result<Arc<Value>, (FaultKind, String)> {
+    match known.policy(namespace, name) {
+        Sight::Here(value) => Ok(value),
+        Sight::Absent => Err((FaultKind::Missing, format!("{label} is not {}", known.place()))),
+        Sight::Unseen => {
+            let why = known.why_unseen(namespace, name);
+            let why = why.unwrap_or_else(|| "policies cannot be looked at here".to_owned());
+            Err((FaultKind::Unseen, format!("{label} cannot be seen: {why}")))
+        }
+    }
+}
+
+/// The names in the annotation, each once. What is no name is a policy that nobody can find.
+fn names(text: &str, attached: &mut Attached, findings: &mut Findings) -> Vec<PolicyRef> {
+    let mut names: Vec<PolicyRef> = Vec::new();
+    for entry in entries(text) {
+        match entry {
+            Ok(name) if names.contains(&name) => {
+                findings.warn(place(), Some(name.to_string()), "stands twice and counts once");
+            }
+            Ok(name) => names.push(name),
+            Err(entry) => {
+                let value = shown(&entry.into());
+                let allowed = format!("is not NAME or cluster/NAME of a policy; {UNTIL}");
+                say(Severity::Error, value.clone(), allowed, findings);
+                let message = format!("{value:?} in the annotation {POLICIES} is not NAME or cluster/NAME");
+                attached.add(FaultKind::Missing, message);
+            }
+        }
+    }
+    if names.len() > MOST {
+        let message = format!("the annotation {POLICIES} names {} policies; at most {MOST} count", names.len());
+        say(
+            Severity::Error,
+            names.len().to_string(),
+            format!("policies are too many: at most {MOST} count; {UNTIL}"),
+            findings,
+        );
+        attached.add(FaultKind::Invalid, message);
+        names.truncate(MOST);
+    }
+    names
+}
+
+/// What is wrong with a policy by itself: its first error, and how many more there are.
+fn own_fault(said: &Findings) -> Option<(FaultKind, String)> {
+    let mut errors = said.list.iter().filter(|finding| finding.severity == Severity::Error);
+    let is_refusal = |problem: &Problem| problem.path == hooks::PLACE;
+    let first = errors.clone().find(|error| !is_refusal(&error.problem)).or_else(|| errors.next())?;
+    let more = said.list.iter().filter(|finding| finding.severity == Severity::Error).count() - 1;
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    let kind = if is_refusal(&first.problem) { FaultKind::HooksNotSupported } else { FaultKind::Invalid };
+    let problem = Problem { path: location(&first.problem.path), ..first.problem.clone() };
+    Some((kind, format!("{problem}{more}")))
+}
+
+fn observing(label: &str) -> Hold {
+    let message =
+        format!("{label} says mode: Observe, so the object is decided about and recorded, and nothing is touched");
+    Hold { reason: "Observe", message }
+}
+
+fn place() -> String {
+    path::child("metadata.annotations", POLICIES)
+}
+
+fn say(severity: Severity, value: String, allowed: String, findings: &mut Findings) {
+    findings.say(severity, Problem { path: place(), value: Some(value), allowed });
+}
+
+impl Attached {
+    /// A policy takes no part. It may come later, so its absence is only warned of.
+    fn fault(&mut self, name: &PolicyRef, kind: FaultKind, why: String, findings: &mut Findings) {
+        let (severity, verb) = match kind {
+            FaultKind::Missing | FaultKind::Unseen => (Severity::Warning, "names nothing"),
+            FaultKind::Invalid | FaultKind::HooksNotSupported => (Severity::Error, "cannot be obeyed"),
+        };
+        say(severity, name.to_string(), format!("{verb}: {why}; {UNTIL}"), findings);
+        self.add(kind, why);
+    }
+
+    fn add(&mut self, kind: FaultKind, message: String) {
+        self.consent = match (kind, self.consent) {
+            (FaultKind::Missing | FaultKind::Unseen, _) | (_, Consent::PolicyMissing) => Consent::PolicyMissing,
+            _ => Consent::PolicyInvalid,
+        };
+        self.faults.push(Fault { kind, message });
+    }
+
+    fn print(&mut self, name: &PolicyRef, spec: &Value) {
+        self.print = Some(fingerprint::of_policy(self.print, name, spec));
+    }
+}
+
+/// The rules so far, and who said what.
+struct Joint<'a> {
+    triggers: &'a [Trigger],
+    rules: Rules,
+    /// By list and name: the policy that said it.
+    said_by: BTreeMap<(&'static str, Arc<str>), String>,
+}
+
+impl<'a> Joint<'a> {
+    fn new(triggers: &'a [Trigger]) -> Self {
+        Self { triggers, rules: Rules::default(), said_by: BTreeMap::new() }
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.triggers.iter().position(|trigger| trigger.spec.name.as_deref() == Some(name))
+    }
+
+    /// Why a policy cannot join the object and the policies before it.
+    fn misfit(&self, written: &Written) -> Option<String> {
+        let triggers = written.triggers.iter().enumerate();
+        let of_trigger = |(index, (name, rules)): (usize, &(Arc<str>, TriggerRules))| {
+            let here = path::item("spec.triggers", index);
+            self.repeated("triggers", name, &here)
+                .or_else(|| self.stranger(name, &path::child(&here, "name")))
+                .or_else(|| self.per_replica(name, rules, &here))
+        };
+        let of_gate = |(index, (trigger, gate)): (usize, &super::NamedGate)| {
+            let here = path::item("spec.gates", index);
+            self.repeated("gates", &gate.name, &here).or_else(|| self.stranger(trigger, &path::child(&here, "trigger")))
+        };
+        let of_schedule = |(index, schedule): (usize, &tidegate_calculator::rules::Schedule)| {
+            self.repeated("schedules", &schedule.name, &path::item("spec.schedules", index))
+        };
+        triggers
+            .into_iter()
+            .find_map(of_trigger)
+            .or_else(|| written.gates.iter().enumerate().find_map(of_gate))
+            .or_else(|| written.schedules.iter().enumerate().find_map(of_schedule))
+            .or_else(|| {
+                let other = written.cooldown.as_ref().and(self.said_by.get(&("directionCooldown", "".into())))?;
+                Some(format!("spec.directionCooldown: stands in {other} already"))
+            })
+            .or_else(|| self.only_signals(written))
+    }
+
+    /// An entry of the same name stands in another policy.
+    fn repeated(&self, list: &'static str, name: &Arc<str>, here: &str) -> Option<String> {
+        let other = self.said_by.get(&(list, Arc::clone(name)))?;
+        Some(format!("{}: {name:?} stands in {other} already", path::child(here, "name")))
+    }
+
+    /// The object has no trigger of this name.
+    fn stranger(&self, name: &str, place: &str) -> Option<String> {
+        if self.position(name).is_some() {
+            return None;
+        }
+        let names: Vec<&str> = self.triggers.iter().filter_map(|trigger| trigger.spec.name.as_deref()).collect();
+        let has = if names.is_empty() {
+            "none of its triggers has a name".to_owned()
+        } else {
+            format!("it has {}{}", names.join(", "), guess(name, names.iter().copied()))
+        };
+        Some(format!("{place}: {name:?} is no trigger of the object; {has}"))
+    }
+
+    /// What pods use is a number for each replica already.
+    fn per_replica(&self, name: &str, rules: &TriggerRules, here: &str) -> Option<String> {
+        let kind = &self.triggers.get(self.position(name)?)?.spec.kind;
+        let index = rules.steps.iter().position(|step| step.per_replica).filter(|_| is_resource_like(kind))?;
+        let place = path::child(&path::item(&path::child(here, "steps"), index), "per");
+        Some(format!("{place}: \"Replica\" is not possible for a trigger of type {kind}, which has no total"))
+    }
+
+    /// Somebody must propose replicas.
+    fn only_signals(&self, written: &Written) -> Option<String> {
+        let says = |index: usize| {
+            let new = written.triggers.iter().find(|(name, _)| self.position(name) == Some(index));
+            new.map(|(_, rules)| rules.role).or_else(|| self.rules.triggers.get(index).map(|rules| rules.role))
+        };
+        let signals = (0..self.triggers.len()).filter(|index| says(*index) == Some(Role::Signal)).count();
+        let all = !self.triggers.is_empty() && signals == self.triggers.len() && !written.triggers.is_empty();
+        all.then(|| {
+            "spec.triggers: role Signal is given to every trigger of the object; at least one of role Scale is needed"
+                .to_owned()
+        })
+    }
+
+    fn take(&mut self, label: &str, written: Written) {
+        let mut said = |list: &'static str, name: &Arc<str>| {
+            self.said_by.insert((list, Arc::clone(name)), label.to_owned());
+        };
+        written.triggers.iter().for_each(|(name, _)| said("triggers", name));
+        written.gates.iter().for_each(|(_, gate)| said("gates", &gate.name));
+        written.schedules.iter().for_each(|schedule| said("schedules", &schedule.name));
+        if let Some(cooldown) = written.cooldown {
+            said("directionCooldown", &"".into());
+            self.rules.direction_cooldown = cooldown;
+        }
+        for (name, rules) in written.triggers {
+            if let Some(entry) = self.entry(&name) {
+                *entry = rules;
+            }
+        }
+        for (trigger, mut gate) in written.gates {
+            if let Some(position) = self.position(&trigger).and_then(|position| u8::try_from(position).ok()) {
+                gate.trigger = position;
+                self.rules.gates.push(gate);
+            }
+        }
+        self.rules.schedules.extend(written.schedules);
+    }
+
+    /// The rules of the trigger of this name; all triggers have some once one has.
+    fn entry(&mut self, name: &str) -> Option<&mut TriggerRules> {
+        let position = self.position(name)?;
+        if self.rules.triggers.is_empty() {
+            self.rules.triggers = vec![TriggerRules::default(); self.triggers.len()];
+        }
+        self.rules.triggers.get_mut(position)
+    }
+
+    /// A trigger that only signals is no demand, also if its policy takes no part.
+    fn keep_signals(&mut self, broken: &[Written]) {
+        for written in broken {
+            let signals = Written {
+                triggers: written.triggers.iter().filter(|(_, rules)| rules.role == Role::Signal).cloned().collect(),
+                ..Written::default()
+            };
+            if signals.triggers.is_empty() || self.only_signals(&signals).is_some() {
+                continue;
+            }
+            for (name, _) in &signals.triggers {
+                let free = !self.said_by.contains_key(&("triggers", Arc::clone(name)));
+                if let Some(entry) = self.entry(name).filter(|_| free) {
+                    entry.role = Role::Signal;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! ScalingPolicies: judges each by itself, and joins those that a `ScaledObject` names in its annotation.
+//!
+//! A policy that is absent or that cannot be obeyed takes no part: its object is decided by KEDA's rules and by the other policies, may
+//! be raised, and is never lowered until the policy is there. Two words of such a policy count all the same, because neither moves
+//! anything: `mode: Observe`, and `role: Signal` of a trigger, whose number is no demand.
+
+mod attach;
+mod bands;
+mod fields;
+mod hooks;
+mod names;
+mod prospects;
+mod triggers;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tidegate_calculator::rules::{DirectionCooldown, Schedule, TriggerRules};
+use tidegate_crds::scaling_policy;
+use tidegate_engine::subject::Finding;
+
+use super::findings::Findings;
+use super::{metadata, schema};
+use bands::NamedGate;
+
+pub(super) use attach::{Attached, Base, attach};
+pub use names::{PolicyRef, named};
+
+/// What one policy says.
+#[derive(Clone, Debug, Default)]
+struct Written {
+    /// `mode` is `Observe`.
+    observe: bool,
+    /// By the names of triggers.
+    triggers: Vec<(Arc<str>, TriggerRules)>,
+    gates: Vec<NamedGate>,
+    cooldown: Option<DirectionCooldown>,
+    schedules: Vec<Schedule>,
+}
+
+/// Everything that is wrong with a `ScalingPolicy` or a `ClusterScalingPolicy` (the object's `kind` says which).
+pub fn scaling_policy(object: &Value) -> Vec<Finding> {
+    read(object).1.list
+}
+
+/// Reads a policy. What it says is only of use when no error was found.
+fn read(object: &Value) -> (Written, Findings) {
+    let mut findings = Findings::default();
+    let cluster = object.get("kind").and_then(Value::as_str) == Some("ClusterScalingPolicy");
+    schema::check(if cluster { "ClusterScalingPolicy" } else { "ScalingPolicy" }, object, &mut findings);
+    metadata::check_name(object, &mut findings);
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    for name in scaling_policy::NOT_YET.iter().filter(|name| fields::is_given(spec, name)) {
+        findings.refuse(*name, None, triggers::NOT_YET);
+    }
+    hooks::check(spec, &mut findings);
+    let written = Written {
+        observe: fields::text(spec, "mode") == Some("Observe"),
+        triggers: triggers::read(spec, &mut findings),
+        gates: bands::gates(spec, &mut findings),
+        cooldown: bands::cooldown(spec, &mut findings),
+        schedules: bands::schedules(spec, &mut findings),
+    };
+    (written, findings)
+}
