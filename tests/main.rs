@@ -19,8 +19,10 @@ fn main() {
     // Scenarios mostly wait for periods to pass, so more of them than processors run side by side.
     arguments.test_threads.get_or_insert(12);
     let cleaner = harness::children::Cleaner::start();
-    let conclusion = libtest_mimic::run(&arguments, cluster::all().into_iter().chain(scenarios::all()).collect());
+    let alone = libtest_mimic::run(&arguments, cluster::alone());
+    let together = libtest_mimic::run(&arguments, cluster::all().into_iter().chain(scenarios::all()).collect());
     cluster::end();
     drop(cleaner);
-    conclusion.exit();
+    alone.exit_if_failed();
+    together.exit();
 }

@@ -26,6 +26,15 @@ const CONTROLLERS: &str = "deployment-controller,replicaset-controller,statefuls
     garbage-collector-controller,namespace-controller,clusterrole-aggregation-controller,horizontal-pod-autoscaler-controller";
 /// Those that a control plane without workloads needs: roles are joined, namespaces end.
 const BARE_CONTROLLERS: &str = "namespace-controller,clusterrole-aggregation-controller";
+/// The names under which the API server tells aggregated APIs who asks.
+const REQUEST_HEADERS: [&str; 6] = [
+    "--requestheader-username-headers",
+    "X-Remote-User",
+    "--requestheader-group-headers",
+    "X-Remote-Group",
+    "--requestheader-extra-headers-prefix",
+    "X-Remote-Extra-",
+];
 
 /// A control plane with a node. What it started ends with it.
 pub(crate) struct ControlPlane {
@@ -84,16 +93,21 @@ impl ControlPlane {
 
     /// Starts one of its own, for a scenario that breaks something.
     pub(crate) fn start() -> Self {
-        Self::start_with(CONTROLLERS)
+        Self::start_with(CONTROLLERS, &[])
+    }
+
+    /// Starts one of its own whose controller manager has further arguments.
+    pub(crate) fn start_with_arguments(arguments: &[&str]) -> Self {
+        Self::start_with(CONTROLLERS, arguments)
     }
 
     /// Starts one that makes no pods: a Deployment is a number of replicas and nothing more, and all the processor time is left to the
     /// API server and whoever asks it.
     pub(crate) fn start_bare() -> Self {
-        Self::start_with(BARE_CONTROLLERS)
+        Self::start_with(BARE_CONTROLLERS, &[])
     }
 
-    fn start_with(controllers: &str) -> Self {
+    fn start_with(controllers: &str, arguments: &[&str]) -> Self {
         let begun = Instant::now();
         let programs = programs().expect("the programs are there").to_owned();
         let folder = tempfile::Builder::new().prefix("tidegate-cluster-").tempdir().unwrap();
@@ -103,7 +117,7 @@ impl ControlPlane {
         let apiserver = setup.start_apiserver_anywhere();
         let client = super::wait_for(async { setup.client().await });
         setup.install_definitions();
-        let controllers = setup.start_controllers(controllers);
+        let controllers = setup.start_controllers(controllers, arguments);
         let node = Node::start(client.clone(), setup.path("pods"));
         Self {
             node,
@@ -232,6 +246,10 @@ impl Setup {
         let key = rcgen::KeyPair::generate().unwrap();
         fs::write(self.path("accounts.key"), key.serialize_pem()).unwrap();
         fs::write(self.path("accounts.pub"), key.public_key_pem()).unwrap();
+        // What the API server shows to aggregated APIs: it signs for itself.
+        let proxy = rcgen::generate_simple_self_signed(vec!["proxy".to_owned()]).unwrap();
+        fs::write(self.path("proxy.crt"), proxy.cert.pem()).unwrap();
+        fs::write(self.path("proxy.key"), proxy.signing_key.serialize_pem()).unwrap();
         fs::write(self.path("users.csv"), format!("{},admin,admin,\"system:masters\"\n", admin())).unwrap();
         let policy = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\
              - level: Metadata\n  userGroups: ['system:serviceaccounts']\n- level: None\n";
@@ -291,6 +309,9 @@ impl Setup {
         command.arg("--token-auth-file").arg(self.path("users.csv"));
         // Pods of the tests have no service account.
         command.args(["--disable-admission-plugins", "ServiceAccount"]);
+        command.arg("--requestheader-client-ca-file").arg(self.path("proxy.crt")).args(REQUEST_HEADERS);
+        command.arg("--proxy-client-cert-file").arg(self.path("proxy.crt"));
+        command.arg("--proxy-client-key-file").arg(self.path("proxy.key"));
         command.arg("--audit-policy-file").arg(self.path("audit.yaml"));
         // Blocking: a request is in the log before its answer is sent. Never rotated: readers keep a position in the file.
         command.arg("--audit-log-path").arg(self.path("audit.log"));
@@ -306,12 +327,12 @@ impl Setup {
         })
     }
 
-    fn start_controllers(&self, controllers: &str) -> Running {
+    fn start_controllers(&self, controllers: &str, arguments: &[&str]) -> Running {
         let mut command = Command::new(self.programs.join("kube-controller-manager"));
         command.arg("--kubeconfig").arg(self.path("admin.kubeconfig"));
         command.arg("--service-account-private-key-file").arg(self.path("accounts.key"));
         command.args(["--leader-elect=false", "--secure-port", "0", "--controllers", controllers]);
-        command.args(["--kube-api-qps", "500", "--kube-api-burst", "1000"]);
+        command.args(["--kube-api-qps", "500", "--kube-api-burst", "1000"]).args(arguments);
         Running::start(&mut command, &self.path("controllers.log"))
     }
 

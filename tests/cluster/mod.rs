@@ -1,7 +1,8 @@
 //! Tests on a real control plane: etcd, kube-apiserver and kube-controller-manager, with a small node that runs pods as processes.
 //!
 //! [`control_plane`] starts and ends it, [`node`] runs the pods, [`audit`] says what was asked, [`space`] is a namespace with what a
-//! scenario does in it, [`operator`] is the real `tidegate run`. The other modules say what must hold.
+//! scenario does in it, [`operator`] is the real `tidegate run`, [`metrics_server`] serves the metrics APIs. The other modules say what
+//! must hold.
 
 mod audit;
 mod authentications;
@@ -16,6 +17,7 @@ mod handover;
 mod image;
 pub(crate) mod kafka;
 mod load;
+mod metrics_server;
 mod node;
 mod objects;
 mod operator;
@@ -25,6 +27,7 @@ mod quiet;
 mod refusals;
 mod secrets;
 mod self_test;
+mod side_by_side;
 mod space;
 mod takeover;
 mod trouble;
@@ -45,7 +48,12 @@ const SOON: Duration = Duration::from_mins(2);
 /// How long one request of a test may take.
 const REQUEST: Duration = Duration::from_mins(1);
 
-/// All scenarios on a cluster, the longest first.
+/// What needs the machine for itself: it compares what two programs do within a second.
+pub(crate) fn alone() -> Vec<Trial> {
+    side_by_side::trials()
+}
+
+/// All other scenarios on a cluster, the longest first.
 pub(crate) fn all() -> Vec<Trial> {
     [
         trouble::trials(),
@@ -66,6 +74,7 @@ pub(crate) fn all() -> Vec<Trial> {
         unwritable::trials(),
         refusals::trials(),
         self_test::trials(),
+        side_by_side::comparisons(),
         load::trials(),
         vec![trial("by_hand", by_hand).with_ignored_flag(true)],
     ]

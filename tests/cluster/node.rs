@@ -1,16 +1,17 @@
 //! A small node: it binds pods, says that they run, and ends them as a kubelet would.
 //!
 //! A pod with the annotation [`RUN`] is a real process of this machine: its first container's command. Any other pod is only said to be
-//! ready, after the milliseconds of its annotation [`STARTUP`].
+//! ready, after the milliseconds of its annotation [`STARTUP`]. While a pod has the annotation [`UNREADY`], it runs and is not ready.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use jiff::{Timestamp, Unit};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::WatchStreamExt as _;
@@ -29,6 +30,8 @@ use crate::harness::children::{MARK, run};
 pub(crate) const RUN: &str = "tests.tidegate.dev/run";
 /// The annotation with the milliseconds until a pod is ready; 0 if it is absent.
 pub(crate) const STARTUP: &str = "tests.tidegate.dev/startup";
+/// The annotation of a pod that is not ready at the moment: `"true"`.
+pub(crate) const UNREADY: &str = "tests.tidegate.dev/unready";
 /// The environment variable by which the processes of one namespace are found.
 pub(crate) const NAMESPACE: &str = "TIDEGATE_TEST_NAMESPACE";
 /// The node's name.
@@ -48,8 +51,8 @@ pub(crate) struct Node {
 /// What is to become of a pod.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Wish {
-    /// It is to run.
-    Run,
+    /// It is to run, and to be ready or not.
+    Run { ready: bool },
     /// It is to end within this time.
     End(Duration),
     /// It is not there any more.
@@ -70,6 +73,15 @@ struct Life {
 enum Turn {
     Exited(ExitStatus),
     End(Duration),
+}
+
+/// What is said of a pod.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shown {
+    Running { ready: bool },
+    Restarting,
+    Succeeded,
+    Failed,
 }
 
 impl Node {
@@ -134,7 +146,7 @@ async fn serve(client: Client, logs: PathBuf) {
 fn wish(pod: &Pod) -> Wish {
     match (&pod.metadata.deletion_timestamp, pod.metadata.deletion_grace_period_seconds) {
         (Some(_), grace) => Wish::End(Duration::from_secs(grace.unwrap_or(0).try_into().unwrap_or(0))),
-        (None, _) => Wish::Run,
+        (None, _) => Wish::Run { ready: pod.annotations().get(UNREADY).is_none_or(|value| value != "true") },
     }
 }
 
@@ -186,10 +198,7 @@ impl Life {
                 () = sleep(Duration::from_millis(startup)) => {}
                 _ = self.ended() => {}
             }
-            if *self.wish.borrow() == Wish::Run {
-                self.report("Running", true).await;
-            }
-            match self.turn(process.as_mut()).await {
+            match self.stay(process.as_mut()).await {
                 Turn::End(grace) => {
                     if let Some(process) = process {
                         self.end(process, grace).await;
@@ -199,11 +208,11 @@ impl Life {
                 Turn::Exited(status) => {
                     let policy = self.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
                     match (policy, status.success()) {
-                        (Some("Never" | "OnFailure"), true) => self.report("Succeeded", false).await,
-                        (Some("Never"), false) => self.report("Failed", false).await,
+                        (Some("Never" | "OnFailure"), true) => self.report(Shown::Succeeded).await,
+                        (Some("Never"), false) => self.report(Shown::Failed).await,
                         _ => {
                             self.restarts += 1;
-                            self.report("Running", false).await;
+                            self.report(Shown::Restarting).await;
                             sleep(PAUSE).await;
                             continue;
                         }
@@ -214,8 +223,29 @@ impl Life {
         }
     }
 
-    /// Waits for the end of the process, or the wish for it.
-    async fn turn(&mut self, process: Option<&mut Child>) -> Turn {
+    /// Says that the pod runs, and whether it is ready, until something else happens.
+    async fn stay(&mut self, mut process: Option<&mut Child>) -> Turn {
+        let mut wanted = self.readiness();
+        while let Some(ready) = wanted {
+            self.report(Shown::Running { ready }).await;
+            match self.turn(process.as_deref_mut(), ready).await {
+                ControlFlow::Continue(other) => wanted = Some(other),
+                ControlFlow::Break(turn) => return turn,
+            }
+        }
+        Turn::End(self.ended().await)
+    }
+
+    /// Whether the pod is to be ready; none if it is not to run.
+    fn readiness(&self) -> Option<bool> {
+        match *self.wish.borrow() {
+            Wish::Run { ready } => Some(ready),
+            Wish::End(_) | Wish::Gone => None,
+        }
+    }
+
+    /// Waits for the end of the process, or for another wish than the present one: it goes on if only the readiness changes.
+    async fn turn(&mut self, process: Option<&mut Child>, ready: bool) -> ControlFlow<Turn, bool> {
         let exited = async {
             match process {
                 Some(process) => process.wait().await.unwrap(),
@@ -223,14 +253,18 @@ impl Life {
             }
         };
         tokio::select! {
-            status = exited => Turn::Exited(status),
-            grace = self.ended() => Turn::End(grace),
+            status = exited => ControlFlow::Break(Turn::Exited(status)),
+            wish = self.wish.wait_for(|wish| *wish != Wish::Run { ready }) => match wish.as_deref() {
+                Ok(Wish::Run { ready }) => ControlFlow::Continue(*ready),
+                Ok(Wish::End(grace)) => ControlFlow::Break(Turn::End(*grace)),
+                Ok(Wish::Gone) | Err(_) => ControlFlow::Break(Turn::End(Duration::ZERO)),
+            },
         }
     }
 
     /// Waits until the pod is to end: within which time.
     async fn ended(&mut self) -> Duration {
-        match self.wish.wait_for(|wish| *wish != Wish::Run).await.as_deref() {
+        match self.wish.wait_for(|wish| !matches!(wish, Wish::Run { .. })).await.as_deref() {
             Ok(Wish::End(grace)) => *grace,
             Ok(_) | Err(_) => Duration::ZERO,
         }
@@ -245,7 +279,7 @@ impl Life {
             let shorter = |wish: &Wish| match wish {
                 Wish::End(other) => *other < grace,
                 Wish::Gone => true,
-                Wish::Run => false,
+                Wish::Run { .. } => false,
             };
             let wish = self.wish.wait_for(shorter).await.map_or(Wish::Gone, |wish| *wish);
             if let Wish::End(shorter) = wish {
@@ -297,22 +331,30 @@ impl Life {
     }
 
     /// Writes the pod's status.
-    async fn report(&self, phase: &str, ready: bool) {
-        let status = self.status(phase, ready);
+    async fn report(&self, shown: Shown) {
+        let status = self.status(shown);
         let (name, parameters) = (self.pod.name_any(), PatchParams::default());
         let patch = Patch::Merge(json!({"metadata": {"uid": self.pod.uid()}, "status": status}));
         insist(|| self.api.patch_status(&name, &parameters, &patch)).await;
     }
 
-    fn status(&self, phase: &str, ready: bool) -> Value {
-        let at = |time: Timestamp| time.round(Unit::Second).unwrap().to_string();
+    fn status(&self, shown: Shown) -> Value {
+        // Whole seconds that have passed, as a kubelet writes them: what has just happened is never in the future.
+        let whole = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
+        let at = |time: Timestamp| time.round(whole).unwrap().to_string();
         let (now, started, container) = (at(Timestamp::now()), at(self.started), self.container());
         let condition = |kind: &str, holds: bool| json!({"type": kind, "status": if holds { "True" } else { "False" }, "lastTransitionTime": now});
-        let state = match phase {
-            "Succeeded" => json!({"terminated": {"exitCode": 0, "startedAt": started, "finishedAt": now}}),
-            "Failed" => json!({"terminated": {"exitCode": 1, "startedAt": started, "finishedAt": now}}),
-            _ if ready => json!({"running": {"startedAt": now}}),
-            _ => json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+        let (phase, ready, state) = match shown {
+            Shown::Running { ready } => ("Running", ready, json!({"running": {"startedAt": now}})),
+            Shown::Restarting => ("Running", false, json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+            Shown::Succeeded => {
+                let state = json!({"terminated": {"exitCode": 0, "startedAt": started, "finishedAt": now}});
+                ("Succeeded", false, state)
+            }
+            Shown::Failed => {
+                let state = json!({"terminated": {"exitCode": 1, "startedAt": started, "finishedAt": now}});
+                ("Failed", false, state)
+            }
         };
         json!({
             "phase": phase, "hostIP": "127.0.0.1", "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "startTime": started,

@@ -44,8 +44,9 @@ use self::view::{Kept, tick};
 use super::patience::Patience;
 use super::watch::kinds::Kinds;
 
-/// Answers of the metrics APIs are given to all who ask within this time: they measure every 15 s and less often.
-const LIFE: Duration = Duration::from_secs(1);
+/// Answers of the metrics APIs are given to all who ask within this time. It is well below the shortest usual pause between two looks (1 s):
+/// else every second look would only see what the one before it saw.
+const LIFE: Duration = Duration::from_millis(500);
 
 /// A cluster around triggers. Copies share what they have seen.
 #[derive(Clone)]

@@ -3,8 +3,9 @@
 //! * Whoever asks while a question is under way waits for its answer, each up to a deadline of its own. The question goes on when its
 //!   first asker gives up, within an end of its own.
 //! * An answer is given to all who ask within its life, counted from the moment it was asked for.
-//! * A question that failed is not asked again for a while, longer after each failure in a row: whoever asks hears the error. A wish of the
-//!   server not to be asked is kept.
+//! * A question that was not answered is not asked again for a while, longer after each failure in a row: whoever asks hears the error. One
+//!   that was answered by an error is asked again at the next look, as an HPA does it, so that a metric that is back is seen at once. A wish
+//!   of the server not to be asked is kept.
 //! * An API that does not work at all is asked one question after each pause; the others hear the error.
 
 use std::collections::HashMap;
@@ -25,6 +26,8 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// The pauses after failures: the first, and the longest. That is shorter than a usual polling interval, so an API that is back is seen at
 /// the next poll.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// How long an error that an API has answered stands for all who ask the same.
+const SAME: Duration = Duration::from_millis(500);
 /// Longer than any answer lives.
 const OLD: Duration = Duration::from_mins(15);
 
@@ -204,7 +207,9 @@ where
                 }
             };
             api.note(Some(&refused.error));
-            let pause = pause(failures).max(refused.retry_after.unwrap_or_default());
+            let silent = refused.error.scope == ErrorScope::Endpoint || refused.error.kind == ReadErrorKind::Timeout;
+            let pause = if silent { pause(failures) } else { SAME };
+            let pause = pause.max(refused.retry_after.unwrap_or_default());
             tell.send_replace(Some(Answer { result: Err(refused.error), until: Instant::now() + pause }));
         });
         answer
