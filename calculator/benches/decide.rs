@@ -70,7 +70,7 @@ fn decisions(criterion: &mut Criterion) {
         let memory = memory(&policy);
         let triggers = evidence(total);
         let target = TargetState { replicas: 40, existing: 40, ready: Some(40) };
-        let observed = Observation { target, triggers: &triggers, created: Tick(0) };
+        let observed = Observation { target, triggers: &triggers, created: Tick(0), wall: jiff::Timestamp::UNIX_EPOCH };
         criterion.bench_function(&format!("decide/{name}"), |bencher| {
             bencher.iter(|| decide(black_box(&policy), black_box(&memory), black_box(&observed), NOW));
         });

@@ -11,6 +11,8 @@ pub struct Behavior {
     pub up: Rules,
     /// `behavior.scaleDown`.
     pub down: Rules,
+    /// Whether the user gave a `stabilizationWindowSeconds` in any direction.
+    pub windows_given: bool,
 }
 
 /// The rules of one direction.
@@ -80,7 +82,9 @@ impl Behavior {
 
     /// As [`Behavior::filled`], with the process's downscale window.
     pub fn complete(up: GivenRules, down: GivenRules, downscale_window: Span) -> Self {
-        Self { up: up.defaults_up().rules(Span::ZERO), down: down.defaults_down().rules(downscale_window) }
+        let windows_given = up.window.is_some() || down.window.is_some();
+        let (up, down) = (up.defaults_up().rules(Span::ZERO), down.defaults_down().rules(downscale_window));
+        Self { up, down, windows_given }
     }
 }
 

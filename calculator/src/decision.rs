@@ -1,7 +1,11 @@
 //! What was decided, what limited it, when to look again, and every step on the way, as plain data.
 
+use std::sync::Arc;
+
 use crate::behavior::RatePolicy;
 use crate::memory::failing::Failing;
+use crate::memory::rules::RuleMemory;
+use crate::rules::{Block, Condition, OnError};
 use crate::source::{MetricType, Milli, ReadErrorKind};
 use crate::time::{Span, Tick};
 
@@ -61,6 +65,12 @@ pub enum Limit {
     PolicyMissing,
     /// A policy that the object names cannot be obeyed, so nothing may be lowered.
     PolicyInvalid,
+    /// A gate of a ScalingPolicy.
+    Gate,
+    /// The direction cooldown of a ScalingPolicy.
+    DirectionCooldown,
+    /// The minimum or the maximum of a schedule of a ScalingPolicy.
+    Schedule,
 }
 
 /// How the triggers are.
@@ -87,6 +97,8 @@ pub struct Effects {
     pub active: Option<bool>,
     /// The triggers that fail, if an object with a fallback has news of them.
     pub failing: Option<Failing>,
+    /// What rules remember from now on; only with rules.
+    pub rules: Option<Box<RuleMemory>>,
 }
 
 /// One step of a decision.
@@ -226,6 +238,81 @@ pub enum Step {
         /// Whether the present count was outside of them and moves at once, without metrics.
         jump: bool,
     },
+    /// A schedule is in force.
+    Schedule {
+        /// Its name.
+        name: Arc<str>,
+        /// The minimum that it sets, if it sets one.
+        min: Option<u32>,
+        /// The maximum that it sets, if it sets one.
+        max: Option<u32>,
+        /// When it ends; none if it never does.
+        until: Option<Tick>,
+    },
+    /// A rule of a trigger with steps.
+    Rule {
+        /// Position of the trigger.
+        trigger: u8,
+        /// Position of the rule within it.
+        rule: u8,
+        /// What it compares.
+        value: Milli,
+        /// What it compares with.
+        condition: Condition,
+        /// How long the condition must have held.
+        needed: Span,
+        /// How far it is.
+        progress: Progress,
+    },
+    /// What the rules of a trigger come to.
+    Voted {
+        /// Position of the trigger.
+        trigger: u8,
+        /// Its vote.
+        vote: Vote,
+        /// When the reading came.
+        at: Tick,
+    },
+    /// Nothing is lowered because a value that spreads over the replicas would then make a rule raise again.
+    Bounces {
+        /// Position of the trigger.
+        trigger: u8,
+        /// Position of the rule within it.
+        rule: u8,
+        /// The count that would be too few.
+        replicas: u32,
+    },
+    /// What is done about a trigger without a value, where its `onError` is not `RaiseOnly`.
+    OnError {
+        /// Position of the trigger.
+        trigger: u8,
+        /// Its `onError`.
+        on_error: OnError,
+        /// For `LastKnown`: until when the last reading counts.
+        until: Option<Tick>,
+    },
+    /// A gate.
+    Gate {
+        /// Its name.
+        name: Arc<str>,
+        /// Position of its trigger.
+        trigger: u8,
+        /// What it compares; none without a value.
+        value: Option<Milli>,
+        /// What it is.
+        state: DoorState,
+        /// What it forbids when it is closed.
+        block: Block,
+        /// When it turns if nothing else happens.
+        until: Option<Tick>,
+    },
+    /// The maximum of a schedule, or one that a schedule has ended at, caps what the metrics want.
+    Capped {
+        /// What was wanted; none if nothing could want anything.
+        wanted: Option<u32>,
+        /// The maximum.
+        max: u32,
+    },
     /// A veto kept the present count.
     Vetoed {
         /// What forbade it.
@@ -246,6 +333,87 @@ pub enum Veto {
     PolicyMissing,
     /// A policy named in `tidegate.dev/policies` cannot be obeyed.
     PolicyInvalid,
+    /// A trigger without a value, whose `onError` is `Hold`.
+    OnError {
+        /// Position of the trigger.
+        trigger: u8,
+    },
+    /// A gate that is closed, or may be.
+    Gate {
+        /// Position of the gate among those of the object.
+        gate: u8,
+    },
+    /// A change in the other direction is too recent (`directionCooldown`).
+    DirectionCooldown {
+        /// When this direction may change again.
+        until: Tick,
+    },
+}
+
+/// How far one rule of a trigger is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Its condition does not hold.
+    Off,
+    /// Its condition holds, but the readings of its window do not reach back far enough yet for a rule that lowers.
+    Filling,
+    /// Its condition holds, but not for long enough.
+    Pending {
+        /// For how long it has held.
+        held: Span,
+        /// When it has held for long enough if nothing else happens.
+        until: Tick,
+    },
+    /// Its condition has held for long enough, but the last write in its direction is too recent.
+    Spaced {
+        /// For how long it has held.
+        held: Span,
+        /// When the next one may come.
+        until: Tick,
+    },
+    /// It is asserted, and wants this many replicas.
+    Asserted {
+        /// For how long its condition has held.
+        held: Span,
+        /// The count.
+        replicas: u32,
+    },
+}
+
+/// What a trigger with steps says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vote {
+    /// A rule that raises is asserted.
+    Raise(u32),
+    /// The present count.
+    Hold(u32),
+    /// A rule that lowers is asserted, and none that raises has its condition.
+    Lower(u32),
+    /// Nothing: only rules that raise, and the condition of none holds.
+    Abstain,
+}
+
+/// What a gate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DoorState {
+    /// It forbids nothing.
+    Open,
+    /// It forbids what it blocks.
+    Closed,
+    /// Nothing has told yet: it forbids lowering and lets everything rise.
+    Unknown,
+    /// Its trigger has no value: it forbids lowering, lets everything rise, and stays what it was.
+    Blind,
+}
+
+impl Vote {
+    /// The count; none if it abstains.
+    pub const fn replicas(self) -> Option<u32> {
+        match self {
+            Self::Raise(replicas) | Self::Hold(replicas) | Self::Lower(replicas) => Some(replicas),
+            Self::Abstain => None,
+        }
+    }
 }
 
 impl Decision {
@@ -274,11 +442,14 @@ impl Limit {
             Self::FailedTrigger => "FailedTrigger",
             Self::PolicyMissing => "PolicyMissing",
             Self::PolicyInvalid => "PolicyInvalid",
+            Self::Gate => "Gate",
+            Self::DirectionCooldown => "DirectionCooldown",
+            Self::Schedule => "Schedule",
         }
     }
 
     /// All of them, for closed sets of labels.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Metrics,
         Self::Minimum,
         Self::Maximum,
@@ -291,6 +462,9 @@ impl Limit {
         Self::FailedTrigger,
         Self::PolicyMissing,
         Self::PolicyInvalid,
+        Self::Gate,
+        Self::DirectionCooldown,
+        Self::Schedule,
     ];
 }
 

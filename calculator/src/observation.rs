@@ -1,5 +1,7 @@
 //! All that one decision looks at besides the policy and the memory: replicas, pods and what each trigger said last.
 
+use jiff::Timestamp;
+
 use crate::source::{MetricSpec, ReadError, Reading, Readings};
 use crate::time::Tick;
 
@@ -12,6 +14,8 @@ pub struct Observation<'a> {
     pub triggers: &'a [Evidence],
     /// When the object was created, on our clock: what `initialCooldownPeriod` counts from.
     pub created: Tick,
+    /// The wall time of the pass: what schedules go by, and nothing else.
+    pub wall: Timestamp,
 }
 
 /// The replicas and pods of a target.

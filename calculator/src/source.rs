@@ -98,7 +98,7 @@ pub struct MetricSpec {
 }
 
 /// The value of a reading.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Measured {
     /// One total, as the series the source gave, not yet summed.
     Total(Vec<Milli>),
@@ -109,7 +109,7 @@ pub enum Measured {
 /// What the pods of a target show of one metric: for `cpu`, `memory` and metrics of the pods.
 ///
 /// Times are ticks counted from the moment of the answer: what was 20 s before it is -20 s.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodSamples {
     /// The resource; empty for a metric that is none. Only cpu asks whether a pod is old enough and ready.
     pub resource: String,
@@ -122,7 +122,7 @@ pub struct PodSamples {
 }
 
 /// What a scaler saw of one metric. "No data" is a [`ReadError`], never a zero.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// The value.
     pub value: Measured,

@@ -17,6 +17,8 @@ use crate::subject::{ObjectId, Subject, TargetRef};
 const READS_PER_ENDPOINT: usize = 512;
 /// Reads in flight in all: a few hung endpoints cannot use them up.
 const READS: usize = 2_048;
+/// A wall clock that differs from the monotonic one by more than this since the last look was set by somebody, or has drifted so far.
+const JUMP: Span = Span::seconds(1);
 /// Writes in flight: an API server takes each in some 5 ms, so this is thousands a second.
 const WRITES: usize = 32;
 
@@ -35,6 +37,8 @@ pub struct Engine {
     read_deadline: Span,
     draining: bool,
     synced: bool,
+    /// Wall time less ticks, in milliseconds, since the wall clock was last set; none before the first input.
+    offset: Option<i64>,
 }
 
 /// What holds for all objects while an input is handled.
@@ -136,6 +140,7 @@ impl Engine {
             read_deadline: READ_DEADLINE,
             draining: false,
             synced: false,
+            offset: None,
         }
     }
 
@@ -147,6 +152,7 @@ impl Engine {
 
     /// Takes one input at `now` and appends what must be done. Time never goes back from one call to the next.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Command>) {
+        self.watch_clock(now, out);
         match input {
             Input::Object(change) => self.change(now, change, out),
             Input::Opened(call, result) => self.with(call.ticket, now, out, |o, cx| o.opened(call.number, result, cx)),
@@ -192,6 +198,21 @@ impl Engine {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()
+    }
+
+    /// Notices that somebody has set the wall clock: schedules are planned anew.
+    fn watch_clock(&mut self, now: Now, out: &mut Vec<Command>) {
+        let offset = now.wall.as_millisecond().saturating_sub(now.tick.0);
+        match self.offset {
+            Some(known) if known.abs_diff(offset) <= JUMP.0.unsigned_abs() => return,
+            Some(_) => {
+                for slot in self.slots() {
+                    self.at(slot, now, out, Object::clock_set);
+                }
+            }
+            None => {}
+        }
+        self.offset = Some(offset);
     }
 
     fn change(&mut self, now: Now, change: Change, out: &mut Vec<Command>) {

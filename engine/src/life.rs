@@ -32,7 +32,7 @@ impl Object {
             self.triggers = (0..subject.triggers.len()).map(anew).collect();
             self.evidence = vec![Evidence::Unread; subject.triggers.len()];
             if let Loaded::Ready(memory) = &mut self.memory {
-                memory.failing.clear();
+                memory.triggers_changed();
             }
         }
         if self.subject.as_ref().is_none_or(|old| old.created != subject.created) {
@@ -55,12 +55,21 @@ impl Object {
         }
     }
 
+    /// The wall clock was set: what goes by it is looked at anew. Everything else goes by ticks.
+    pub(crate) fn clock_set(&mut self, cx: &mut Context<'_>) {
+        let schedules = self.subject.as_ref().is_some_and(|subject| !subject.policy.rules.schedules.is_empty());
+        if schedules && self.standing == Standing::Obeyed {
+            self.next_pass = self.next_pass.min(cx.tick());
+        }
+    }
+
     /// What is stored of the object; after the memory was loaded it is only the echo of what this process stored.
     pub(crate) fn recall(&mut self, stored: Stored) {
         let Loaded::Waiting(checkpoint) = &mut self.memory else { return };
         self.record.begun |= !stored.checkpoint.0.is_empty();
         *checkpoint = stored.checkpoint;
         self.record.activity = stored.activity;
+        self.record.alive = stored.alive;
         self.record.shown = stored.shown;
         self.record.replicas = stored.replicas;
         self.record.observed = stored.observed;

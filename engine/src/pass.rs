@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tidegate_calculator::decide::decide;
-use tidegate_calculator::decision::{Decision, Effects, Step};
+use tidegate_calculator::decision::{Decision, Effects, Limit, Step};
 use tidegate_calculator::explain;
 use tidegate_calculator::observation::{Evidence, Observation};
 use tidegate_calculator::policy::Pause;
@@ -146,7 +146,8 @@ impl Object {
         else {
             return None;
         };
-        let observed = Observation { target: seen.state, triggers: &self.evidence, created: self.created };
+        let (target, triggers, created) = (seen.state, self.evidence.as_slice(), self.created);
+        let observed = Observation { target, triggers, created, wall: now.wall };
         // A defect in deciding must cost one object, not the process: it is quarantined.
         let outcome = catch_unwind(AssertUnwindSafe(|| decide(&subject.policy, memory, &observed, now.tick)));
         Some(outcome.map_err(|panic| defect::text(&*panic)))
@@ -184,11 +185,17 @@ impl Object {
         }
     }
 
-    /// A push that raises nothing may still have seen activity, which the cooldown counts from.
+    /// A push that raises nothing may still have seen activity, which the cooldown counts from, and what rules count from.
     fn note_activity(&mut self, decision: &Decision, cx: &mut Context<'_>) {
         let active = decision.effects.active.filter(|active| *active);
-        let seen = Effects { active_at: decision.effects.active_at, active, ..Effects::default() };
+        let rules = decision.effects.rules.clone();
+        let watched = rules.is_some();
+        let seen = Effects { active_at: decision.effects.active_at, active, rules, ..Effects::default() };
         self.take(&seen, cx.tick());
+        // What a push has shown may have started a timer that runs out before the next pass.
+        if let Some(next) = decision.next.filter(|_| watched) {
+            self.next_pass = self.next_pass.min(next.max(cx.tick().next()));
+        }
     }
 
     fn take(&mut self, effects: &Effects, now: Tick) {
@@ -211,7 +218,7 @@ impl Object {
                 active: decision.active,
                 health: decision.health,
                 paused,
-                triggers: activity(&self.evidence, decision),
+                triggers: self.activity(decision),
                 failing: self.failing(Some(decision)).map(|failing| failing.index),
                 failures: self.failures(),
                 fallbacks: bits(decision.fallbacks()),
@@ -240,9 +247,27 @@ impl Object {
             return 0;
         };
         let counted = policy.triggers.iter().zip(&self.evidence).zip(0..).filter_map(|((trigger, evidence), index)| {
-            (!trigger.resource_like && matches!(evidence, Evidence::Failed { .. })).then_some(index)
+            let counts = !trigger.resource_like && !policy.rules.is_signal(index.into());
+            (counts && matches!(evidence, Evidence::Failed { .. })).then_some(index)
         });
         bits(counted)
+    }
+
+    /// One bit a trigger: whether any of its metrics is active, or a fallback stands for at least one replica. What only gates look at
+    /// counts for no activity.
+    fn activity(&self, decision: &Decision) -> u64 {
+        let is_active = |evidence: &Evidence| match evidence {
+            Evidence::Good { readings, .. } => readings.iter().any(|(_, reading)| reading.active),
+            Evidence::Failed { .. } | Evidence::Unread => false,
+        };
+        let signal = |index: u8| self.subject.as_ref().is_some_and(|of| of.policy.rules.is_signal(index.into()));
+        let active =
+            self.evidence.iter().zip(0..=u8::MAX).filter(|(evidence, index)| is_active(evidence) && !signal(*index));
+        let substituted = decision.steps.iter().filter_map(|step| match step {
+            Step::Substituted { trigger, replicas, .. } => (*replicas >= 1).then_some(*trigger),
+            _ => None,
+        });
+        bits(active.map(|(_, index)| index).chain(substituted))
     }
 
     fn quarantine(&mut self, panic: String, cx: &mut Context<'_>) {
@@ -293,24 +318,15 @@ impl Object {
 
     /// Whether the object is inactive at its resting count.
     fn rests(&self, subject: &Subject) -> bool {
-        let active = self.last.as_ref().is_some_and(|last| last.decision.active);
+        let decision = self.last.as_ref().map(|last| &last.decision);
         let replicas = self.target_seen().map(|seen| seen.state.replicas);
+        if !subject.policy.rules.schedules.is_empty() {
+            // What it rests at changes with the time of day.
+            return decision.is_some_and(|of| of.limited_by == Limit::Idle && replicas == Some(of.desired));
+        }
+        let active = decision.is_some_and(|decision| decision.active);
         !active && replicas.is_some() && replicas == subject.policy.resting()
     }
-}
-
-/// One bit a trigger: whether any of its metrics is active, or a fallback stands for at least one replica.
-fn activity(evidence: &[Evidence], decision: &Decision) -> u64 {
-    let is_active = |evidence: &Evidence| match evidence {
-        Evidence::Good { readings, .. } => readings.iter().any(|(_, reading)| reading.active),
-        Evidence::Failed { .. } | Evidence::Unread => false,
-    };
-    let active = evidence.iter().zip(0..=u8::MAX).filter(|(evidence, _)| is_active(evidence)).map(|(_, index)| index);
-    let substituted = decision.steps.iter().filter_map(|step| match step {
-        Step::Substituted { trigger, replicas, .. } => (*replicas >= 1).then_some(*trigger),
-        _ => None,
-    });
-    bits(active.chain(substituted))
 }
 
 /// One bit a trigger; those beyond the 64th have none.

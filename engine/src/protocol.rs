@@ -81,6 +81,9 @@ pub struct Stored {
     pub shown: Option<Shown>,
     /// What other writers did while the object was held.
     pub observed: Observed,
+    /// When the process that stored it is known to have been at work last, such as the last renewal of its lease: timers of rules go on
+    /// over what is missing since. None if nobody knows; then it is the moment of the store.
+    pub alive: Option<Timestamp>,
 }
 
 /// What other writers of the replicas did while an object was held: whoever only watches learns from it whether it would have done the same.

@@ -3,6 +3,7 @@
 use tidegate_calculator::decision::{Decision, Step};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::Evidence;
+use tidegate_calculator::policy::TriggerPolicy;
 use tidegate_calculator::time::{Now, Span};
 
 use crate::core::{Context, WriteKind};
@@ -98,9 +99,10 @@ impl Object {
         self.record.queued = false;
     }
 
-    /// The first trigger that fails, or else the first whose value this decision could not use.
+    /// The first trigger that fails, or else the first whose value this decision could not use; not one that only gates look at.
     pub(crate) fn failing(&self, decision: Option<&Decision>) -> Option<FailingTrigger> {
-        let mut evidence = self.evidence.iter().zip(0..);
+        let signal = |index: u8| self.subject.as_ref().is_some_and(|of| of.policy.rules.is_signal(index.into()));
+        let mut evidence = self.evidence.iter().zip(0..).filter(|(_, index)| !signal(*index));
         let unread = evidence.find_map(|(evidence, index)| match evidence {
             Evidence::Failed { error, .. } => Some((index, error.kind)),
             Evidence::Good { .. } | Evidence::Unread => None,
@@ -129,7 +131,10 @@ impl Object {
             (false, false) => 0,
         };
         let triggers = policy.triggers.iter().enumerate();
-        triggers.map(|(index, trigger)| (!trigger.resource_like).then(|| count(index))).collect()
+        let counted = |(index, trigger): (usize, &TriggerPolicy)| {
+            (!trigger.resource_like && !policy.rules.is_signal(index)).then(|| count(index))
+        };
+        triggers.map(counted).collect()
     }
 
     fn entry(&self, now: Now) -> Entry {

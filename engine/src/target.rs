@@ -119,7 +119,8 @@ impl Object {
         let activity = self.record.activity;
         let lasted = activity.lasts && checkpoint.0.is_empty();
         let stored = if lasted { Some(cx.tick()) } else { activity.last.map(|at| cx.now.tick_of(at)) };
-        let mut memory = match checkpoint.restore(&subject.policy, replicas, cx.now) {
+        let policy = subject.policy.at(cx.now.wall);
+        let mut memory = match checkpoint.restore_after(&policy, replicas, cx.now, self.record.alive) {
             Ok(memory) => memory,
             Err(error) => {
                 cx.announce(&self.id, Event::CheckpointLost(error.to_string()));

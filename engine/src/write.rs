@@ -103,8 +103,9 @@ impl Object {
         let (Some(subject), Loaded::Ready(memory)) = (&self.subject, &mut self.memory) else {
             return;
         };
-        let resting = subject.policy.resting();
-        memory.scaled(&subject.policy, write.from, write.to, cx.tick());
+        let policy = subject.policy.at(cx.now.wall);
+        let resting = policy.resting();
+        memory.scaled(&policy, write.from, write.to, cx.tick());
         let change = LastChange { at: cx.now.wall, from: write.from, to: write.to, why: write.why.clone() };
         self.last_change = Some(change.clone());
         self.doubt = None;

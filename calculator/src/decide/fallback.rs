@@ -3,6 +3,7 @@
 //! A fallback substitutes the reading of a trigger that has failed for long enough: it proposes a count of its own, and counts as active
 //! if that is at least 1. The count joins the others by maximum, and windows, policies and bounds hold for it as for any other.
 
+use super::{inverse, onerror};
 use crate::memory::Memory;
 use crate::memory::failing::{Failing, First};
 use crate::observation::{Evidence, Observation};
@@ -20,6 +21,19 @@ pub(super) enum Heard<'a> {
         begun: Tick,
         /// When the answer came.
         at: Tick,
+    },
+    /// It has failed, and its last good readings count for a while (`onError: LastKnown`).
+    Known {
+        /// All of its metrics.
+        readings: &'a [(MetricSpec, Reading)],
+        /// When the answer came.
+        at: Tick,
+        /// Until when they count.
+        until: Tick,
+        /// Why it has no newer ones.
+        silence: Silence<'a>,
+        /// When its fallback acts, if it has one and time alone is missing.
+        fallback: Option<Tick>,
     },
     /// It failed for longer than its fallback waits.
     Substituted(u32, Silence<'a>),
@@ -60,6 +74,9 @@ impl<'a> Hearing<'a> {
     pub(super) fn of(&self, trigger: usize) -> Heard<'a> {
         let evidence = self.observed.evidence(trigger);
         let silence = match evidence {
+            Evidence::Good { readings, at, .. } if inverse::lacks(self.policy, trigger, readings) => {
+                Silence { kind: ReadErrorKind::Protocol, message: inverse::NO_DATA, since: *at }
+            }
             Evidence::Good { readings, begun, at } if !readings.is_empty() => {
                 return Heard::Value { readings, begun: *begun, at: *at };
             }
@@ -74,16 +91,24 @@ impl<'a> Hearing<'a> {
             }
         };
         let Some((fallback, since)) = self.policy.fallback.as_ref().zip(self.failing_since(trigger)) else {
-            return Heard::Silent { silence, until: None };
+            return self.without_fallback(trigger, silence, None);
         };
         let silence = Silence { since, ..silence };
         let acts = since + fallback.patience(self.policy.polling_interval);
         if acts > self.now {
-            return Heard::Silent { silence, until: Some(acts) };
+            return self.without_fallback(trigger, silence, Some(acts));
         }
         match self.substitute(trigger, fallback) {
             Some(replicas) => Heard::Substituted(replicas, silence),
-            None => Heard::Silent { silence, until: None },
+            None => self.without_fallback(trigger, silence, None),
+        }
+    }
+
+    /// What stands for a trigger without a value while no fallback does.
+    fn without_fallback(&self, trigger: usize, silence: Silence<'a>, fallback: Option<Tick>) -> Heard<'a> {
+        match onerror::known(self.policy, self.memory, trigger, self.now) {
+            Some((known, until)) => Heard::Known { readings: &known.readings, at: known.at, until, silence, fallback },
+            None => Heard::Silent { silence, until: fallback },
         }
     }
 
@@ -98,12 +123,18 @@ impl<'a> Hearing<'a> {
 
     /// Since when a trigger has failed, as its fallback counts; none if it does not fail, or none counts for it.
     fn failing_since(&self, trigger: usize) -> Option<Tick> {
-        let Evidence::Failed { since, good, .. } = self.observed.evidence(trigger) else { return None };
-        if self.policy.triggers.get(trigger).is_none_or(|of| of.resource_like) {
+        if self.policy.triggers.get(trigger).is_none_or(|of| of.resource_like) || self.policy.rules.is_signal(trigger) {
             return None;
         }
         let known = u8::try_from(trigger).ok().and_then(|trigger| self.memory.failing.of(trigger));
-        Some(known.map_or(*since, |first| first.counted(*since, *good)))
+        match self.observed.evidence(trigger) {
+            Evidence::Failed { since, good, .. } => Some(known.map_or(*since, |first| first.counted(*since, *good))),
+            // Its reads succeed, so the moment of the last one says nothing about the first that held no data.
+            Evidence::Good { readings, at, .. } if inverse::lacks(self.policy, trigger, readings) => {
+                Some(known.map_or(*at, |first| first.since))
+            }
+            Evidence::Good { .. } | Evidence::Unread => None,
+        }
     }
 
     /// What the memory must know of failing triggers, if that is new.

@@ -2,24 +2,20 @@
 
 use super::draft::Draft;
 use super::fallback::{Heard, Hearing};
+use super::inverse::{self, is_inverse};
 use super::pods;
+use super::steps::{self, Ballot};
+use super::votes::Votes;
+use super::window::Watch;
 use crate::behavior::whole;
-use crate::decision::Step;
+use crate::decision::{Step, Vote};
 use crate::hpa::proposal::is_enough;
 use crate::hpa::ratio::{Tolerance, as_f64};
 use crate::observation::TargetState;
 use crate::policy::Policy;
+use crate::rules::Change;
 use crate::source::{Measured, MetricSpec, MetricType, Milli, ReadErrorKind, Reading};
 use crate::time::Tick;
-
-/// What the proposals come to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Votes {
-    /// The largest proposal; none if nothing could propose.
-    pub(super) best: Option<u32>,
-    /// How many triggers or metrics have no proposal.
-    pub(super) failed: u8,
-}
 
 /// What proposals are made from, besides the readings.
 pub(super) struct Ground<'a> {
@@ -35,34 +31,133 @@ pub(super) struct Ground<'a> {
     pub(super) now: Tick,
 }
 
-/// Lets every trigger propose; one step each. A trigger without a value counts as failed and proposes nothing, unless a fallback stands
-/// for it.
-pub(super) fn collect(ground: &Ground<'_>, hearing: &Hearing<'_>, draft: &mut Draft) -> Votes {
+/// Lets every trigger propose or vote; one step each metric or rule. A trigger without a value counts as failed and proposes nothing,
+/// unless a fallback, or what its `onError` says, stands for it.
+pub(super) fn collect(
+    ground: &Ground<'_>,
+    hearing: &Hearing<'_>,
+    mut watch: Option<&mut Watch>,
+    draft: &mut Draft,
+) -> Votes {
     let mut votes = Votes::default();
     for (index, trigger) in ground.policy.triggers.iter().enumerate() {
-        if ground.from_zero && trigger.resource_like {
+        if (ground.from_zero && trigger.resource_like) || ground.policy.rules.is_signal(index) {
             continue;
         }
+        let rules = ground.policy.rules.of(index);
         let heard = hearing.of(index);
-        let index = number(index);
-        let Heard::Value { readings, at, .. } = heard else {
-            votes.unheard(index, &heard, draft);
-            continue;
+        let (readings, at, stale) = match &heard {
+            Heard::Value { readings, at, .. } => (*readings, *at, false),
+            Heard::Known { readings, at, .. } => {
+                votes.unheard(number(index), &heard, rules.on_error, draft);
+                (*readings, *at, true)
+            }
+            Heard::Substituted(..) | Heard::Silent { .. } => {
+                votes.unheard(number(index), &heard, rules.on_error, draft);
+                continue;
+            }
         };
-        for (metric, (spec, reading)) in readings.iter().enumerate() {
-            match propose(ground, spec, reading, at, draft) {
-                Ok(proposal) => {
-                    votes.best = votes.best.max(Some(proposal.replicas));
-                    draft.steps.push(proposal.step(index, number(metric), spec, reading, at));
+        match watch.as_deref_mut().filter(|_| !rules.steps.is_empty()) {
+            // No data never fires a rule.
+            Some(_) if stale => votes.vote(Vote::Hold(ground.from())),
+            Some(watch) => by_steps(ground, index, readings, watch, &mut votes, draft),
+            None => by_ratios(ground, index, (readings, at), &mut votes, draft),
+        }
+    }
+    if let Some(watch) = watch {
+        keep_from_bouncing(ground, watch, &mut votes, draft);
+    }
+    votes
+}
+
+/// A trigger that votes by the ratio of each of its metrics.
+fn by_ratios(
+    ground: &Ground<'_>,
+    index: usize,
+    (readings, at): (&[(MetricSpec, Reading)], Tick),
+    votes: &mut Votes,
+    draft: &mut Draft,
+) {
+    let inverse = is_inverse(ground.policy, index);
+    let trigger = number(index);
+    for (metric, (spec, reading)) in readings.iter().enumerate() {
+        match propose(ground, (spec, reading, inverse), at, draft) {
+            Ok(proposal) => {
+                votes.propose(proposal.replicas);
+                draft.steps.push(proposal.step(trigger, number(metric), spec, reading, at));
+            }
+            Err(unusable) => cannot(ground, trigger, &unusable, at, votes, draft),
+        }
+    }
+}
+
+/// A trigger that votes by its rules.
+fn by_steps(
+    ground: &Ground<'_>,
+    index: usize,
+    readings: &[(MetricSpec, Reading)],
+    watch: &mut Watch,
+    votes: &mut Votes,
+    draft: &mut Draft,
+) {
+    let (policy, trigger) = (ground.policy, number(index));
+    let Some(seen) = watch.seen(index) else {
+        if let Some(unusable) = watch.unusable(index).cloned() {
+            cannot(ground, trigger, &unusable, ground.now, votes, draft);
+        }
+        return;
+    };
+    let wants_ratio = policy.rules.of(index).steps.iter().any(|rule| rule.change == Change::Ratio);
+    let ratio = match readings.first().filter(|_| wants_ratio) {
+        Some((spec, reading)) => {
+            let plain = propose(ground, (spec, reading, is_inverse(policy, index)), seen.at, draft);
+            let plain = plain.and_then(|plain| {
+                if ground.from_zero {
+                    return Ok(plain);
                 }
-                Err((kind, message)) => {
-                    draft.steps.push(Step::Failed { trigger: index, kind, message, since: at });
-                    votes.failed = votes.failed.saturating_add(1);
+                settled(ground, Some(plain), draft).ok_or_else(no_pods)
+            });
+            match plain {
+                Ok(proposal) => Some(proposal.replicas),
+                Err(unusable) => {
+                    cannot(ground, trigger, &unusable, seen.at, votes, draft);
+                    None
                 }
             }
         }
+        None => None,
+    };
+    let (replicas, from, now) = (ground.target.replicas, ground.from(), ground.now);
+    let ballot = Ballot { policy, trigger, seen, replicas, from, ratio, now };
+    votes.vote(ballot.vote(watch, draft));
+}
+
+/// Whether what all agree to lower to would make a rule raise again.
+fn keep_from_bouncing(ground: &Ground<'_>, watch: &Watch, votes: &mut Votes, draft: &mut Draft) {
+    let current = ground.target.replicas;
+    let Some(fewer) = votes.best.map(|best| best.max(ground.policy.floor())).filter(|best| *best < current) else {
+        return;
+    };
+    for index in (0..ground.policy.triggers.len()).filter(|index| !ground.policy.rules.is_signal(*index)) {
+        let bounces = |seen| steps::bounces(ground.policy, index, seen, (current, fewer));
+        if let Some(rule) = watch.seen(index).and_then(bounces) {
+            draft.steps.push(Step::Bounces { trigger: number(index), rule, replicas: fewer });
+            votes.vote(Vote::Hold(current));
+        }
     }
-    votes
+}
+
+/// A metric that cannot be used here.
+fn cannot(
+    ground: &Ground<'_>,
+    trigger: u8,
+    (kind, message): &Unusable,
+    since: Tick,
+    votes: &mut Votes,
+    draft: &mut Draft,
+) {
+    draft.steps.push(Step::Failed { trigger, kind: *kind, message: message.clone(), since });
+    votes.lack(trigger, ground.policy.rules.of(trigger.into()).on_error, draft);
 }
 
 /// What one metric proposes.
@@ -110,11 +205,13 @@ fn no_requests() -> Unusable {
 
 fn propose(
     ground: &Ground<'_>,
-    spec: &MetricSpec,
-    reading: &Reading,
+    (spec, reading, inverse): (&MetricSpec, &Reading, bool),
     at: Tick,
     draft: &mut Draft,
 ) -> Result<Proposal, Unusable> {
+    if inverse {
+        return inversely(ground, spec, reading, at, draft);
+    }
     if let Measured::PerPod(samples) = &reading.value {
         let plain = pods::propose(ground, spec, samples, at, draft);
         // What failed goes on failing: the pods that a write makes have nothing to do with it.
@@ -135,6 +232,28 @@ fn propose(
         }
         MetricType::Value => by_ratio(ground, ratio, draft),
     }
+}
+
+/// An inverse trigger: target / value multiplies the Ready pods, whatever its metricType.
+fn inversely(
+    ground: &Ground<'_>,
+    spec: &MetricSpec,
+    reading: &Reading,
+    at: Tick,
+    draft: &mut Draft,
+) -> Result<Proposal, Unusable> {
+    let value = match &reading.value {
+        Measured::Total(_) => reading.value.total(),
+        Measured::PerPod(samples) => pods::compared(ground.policy, ground.target, (spec, samples), ground.now - at)?.0,
+    };
+    if value.0 <= 0 {
+        return Err((ReadErrorKind::Protocol, inverse::NO_DATA.to_owned()));
+    }
+    let ratio = inverse::ratio(value, spec.target);
+    if ground.from_zero {
+        return Ok(Proposal::of(ratio));
+    }
+    by_ratio(ground, ratio, draft).map(|proposal| Proposal { shown: Some(value), ..proposal })
 }
 
 /// A Value metric: the ratio multiplies the Ready pods.
@@ -172,25 +291,10 @@ pub(super) fn tolerance(policy: &Policy) -> Tolerance {
     Tolerance { up, down }
 }
 
-impl Votes {
-    /// Takes a trigger without readings: its fallback's count, or a failure.
-    fn unheard(&mut self, trigger: u8, heard: &Heard<'_>, draft: &mut Draft) {
-        match heard {
-            Heard::Value { .. } => {}
-            Heard::Substituted(replicas, silence) => {
-                let (replicas, kind, since) = (*replicas, silence.kind, silence.since);
-                self.best = self.best.max(Some(replicas));
-                let message = silence.message.to_owned();
-                draft.steps.push(Step::Substituted { trigger, replicas, kind, message, since });
-            }
-            Heard::Silent { silence, until } => {
-                let (kind, message, since) = (silence.kind, silence.message.to_owned(), silence.since);
-                self.failed = self.failed.saturating_add(1);
-                draft.steps.push(Step::Failed { trigger, kind, message, since });
-                draft.wake(*until);
-                draft.steps.extend(until.map(|until| Step::FallbackWaits { trigger, until }));
-            }
-        }
+impl Ground<'_> {
+    /// What changes start from: the present count, or `max(1, min)` when the object leaves its rest.
+    fn from(&self) -> u32 {
+        if self.from_zero { self.policy.floor() } else { self.target.replicas }
     }
 }
 

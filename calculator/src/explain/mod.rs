@@ -1,5 +1,6 @@
 //! Turns the steps of a decision into text, only when somebody asks.
 
+mod rules;
 mod why;
 mod words;
 
@@ -48,18 +49,29 @@ fn last_word(decision: &Decision) -> Option<usize> {
         }
         Step::Vetoed { by: Veto::PolicyMissing, .. } => limit == Limit::PolicyMissing,
         Step::Vetoed { by: Veto::PolicyInvalid, .. } => limit == Limit::PolicyInvalid,
+        Step::Vetoed { by: Veto::Gate { .. }, .. } => limit == Limit::Gate,
+        Step::Vetoed { by: Veto::DirectionCooldown { .. }, .. } => limit == Limit::DirectionCooldown,
         Step::Cooldown { .. } => limit == Limit::Cooldown,
         Step::Awaiting => matches!(limit, Limit::Cooldown | Limit::FailedTrigger),
-        Step::FailureHold { .. } => limit == Limit::FailedTrigger,
+        Step::FailureHold { .. } | Step::Vetoed { by: Veto::OnError { .. }, .. } => limit == Limit::FailedTrigger,
         Step::Resting { .. } | Step::Entering { .. } => limit == Limit::Idle,
         Step::Stabilized { .. } => limit == Limit::Stabilization,
         Step::Rate { .. } | Step::LegacyLimit { .. } => matches!(limit, Limit::ScaleUpRate | Limit::ScaleDownRate),
-        Step::Bounds { .. } => matches!(limit, Limit::Minimum | Limit::Maximum),
+        Step::Bounds { min, max, replicas, .. } => {
+            matches!(limit, Limit::Minimum | Limit::Maximum | Limit::Schedule) && (replicas == min || replicas == max)
+        }
+        Step::Capped { .. } => matches!(limit, Limit::Maximum | Limit::Schedule),
         Step::Proposal { .. }
         | Step::Failed { .. }
         | Step::Substituted { .. }
         | Step::FallbackWaits { .. }
         | Step::Forced
+        | Step::Schedule { .. }
+        | Step::Rule { .. }
+        | Step::Voted { .. }
+        | Step::Bounces { .. }
+        | Step::OnError { .. }
+        | Step::Gate { .. }
         | Step::Leaving { .. } => false,
     })
 }
@@ -112,7 +124,15 @@ impl Text<'_> {
                 row("rate limit", &limit, Some(*replicas), &self.from(*until))
             }
             Step::Bounds { min, max, replicas, .. } => row("bounds", &format!("{min}..{max}"), Some(*replicas), ""),
-            Step::Vetoed { by, wanted } => row("veto", words::veto(*by), Some(desired), &format!("wanted {wanted}")),
+            Step::Vetoed { by, wanted } => {
+                let until = match by {
+                    Veto::DirectionCooldown { until } => self.until(Some(*until)),
+                    _ => String::new(),
+                };
+                let by = words::veto(self.policy, self.evidence, *by);
+                row("veto", &by, Some(desired), &format!("wanted {wanted}{until}"))
+            }
+            _ => self.rule_row(step),
         }
     }
 

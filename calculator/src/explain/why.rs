@@ -1,7 +1,7 @@
 //! A decision in one line.
 
 use super::{Text, last_word, words};
-use crate::decision::{Decision, Limit, Step};
+use crate::decision::{Decision, Limit, Step, Veto};
 use crate::observation::Evidence;
 use crate::policy::Policy;
 use crate::time::Now;
@@ -32,12 +32,16 @@ impl Text<'_> {
     fn wish(&self) -> Option<String> {
         let wants = |step: &&Step| match step {
             Step::Proposal { replicas, .. } | Step::Substituted { replicas, .. } => Some(*replicas),
+            Step::Voted { vote, .. } => vote.replicas(),
             _ => None,
         };
         let most = self.decision.steps.iter().filter(|step| wants(step).is_some()).rev().max_by_key(wants)?;
         if let Step::Substituted { trigger, replicas, .. } = most {
             let name = words::trigger(self.policy, self.evidence, *trigger, None);
             return Some(format!("{name} has no value and falls back to {replicas}"));
+        }
+        if let Step::Voted { trigger, vote, .. } = most {
+            return Some(self.vote(*trigger, *vote));
         }
         let Step::Proposal { trigger, metric, total, target, metric_type, replicas, .. } = most else {
             return None;
@@ -85,8 +89,21 @@ impl Text<'_> {
             Step::Bounds { .. } if self.decision.limited_by == Limit::Minimum => {
                 format!("raised to {desired} by the minimum")
             }
-            Step::Bounds { .. } => format!("limited to {desired} by maxReplicaCount"),
-            Step::Vetoed { by, wanted } => format!("kept at {desired} instead of {wanted} by {}", words::veto(*by)),
+            Step::Bounds { min, .. } if self.decision.limited_by == Limit::Schedule && desired == *min => {
+                format!("raised to {desired} by a schedule")
+            }
+            Step::Capped { .. } | Step::Bounds { .. } if self.decision.limited_by == Limit::Schedule => {
+                format!("limited to {desired} by a schedule")
+            }
+            Step::Capped { .. } | Step::Bounds { .. } => format!("limited to {desired} by maxReplicaCount"),
+            Step::Vetoed { by, wanted } => {
+                let until = match by {
+                    Veto::DirectionCooldown { until } => self.until(Some(*until)),
+                    _ => String::new(),
+                };
+                let by = words::veto(self.policy, self.evidence, *by);
+                format!("kept at {desired} instead of {wanted} by {by}{until}")
+            }
             _ => return None,
         })
     }

@@ -4,6 +4,7 @@ use crate::behavior::{RatePolicy, Unit};
 use crate::decision::Veto;
 use crate::observation::Evidence;
 use crate::policy::Policy;
+use crate::rules::Condition;
 use crate::source::{MetricType, Milli};
 use crate::time::{Now, Span, Tick};
 
@@ -63,12 +64,26 @@ pub(super) fn rate(policy: Option<RatePolicy>) -> String {
 }
 
 /// What forbade a change.
-pub(super) const fn veto(by: Veto) -> &'static str {
+pub(super) fn veto(policy: &Policy, evidence: &[Evidence], by: Veto) -> String {
     match by {
-        Veto::PausedScaleIn => "paused-scale-in",
-        Veto::PausedScaleOut => "paused-scale-out",
-        Veto::PolicyMissing => "a missing policy",
-        Veto::PolicyInvalid => "an invalid policy",
+        Veto::PausedScaleIn => "paused-scale-in".to_owned(),
+        Veto::PausedScaleOut => "paused-scale-out".to_owned(),
+        Veto::PolicyMissing => "a missing policy".to_owned(),
+        Veto::PolicyInvalid => "an invalid policy".to_owned(),
+        Veto::OnError { trigger: index } => format!("onError Hold of {}", trigger(policy, evidence, index, None)),
+        Veto::Gate { gate } => {
+            let name = policy.rules.gates.get(usize::from(gate)).map_or("", |gate| &gate.name);
+            format!("gate {name}")
+        }
+        Veto::DirectionCooldown { .. } => "directionCooldown".to_owned(),
+    }
+}
+
+/// `> 0.8`, `< 0.3`.
+pub(super) fn condition(condition: Condition) -> String {
+    match condition {
+        Condition::Above(limit) => format!("> {limit}"),
+        Condition::Below(limit) => format!("< {limit}"),
     }
 }
 

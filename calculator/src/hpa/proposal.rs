@@ -95,13 +95,45 @@ pub fn by_utilization(
     let ratio_of = |usage: &BTreeMap<&str, i64>| ratio::utilization(usage, &requests, target);
     let Utilization { ratio, percent, average } = ratio_of(&usage).ok_or(ProposalError::UnknownPods)?;
     let shown = Used { percent, average };
-    // A pod without a sample while the usage is low is taken for busy: at its request, or at the target if that is more.
-    let busy = |pod: &str| {
-        let request = i128::from(requests.get(pod).copied().unwrap_or(0));
-        i64::try_from(request * i128::from(target.max(100)) / 100).unwrap_or(i64::MAX)
-    };
+    let busy = |pod: &str| busy(requests.get(pod).copied().unwrap_or(0), target);
     let replicas = ground.filled_in(&groups, &mut usage, ratio, busy, |usage| ratio_of(usage).map(|used| used.ratio));
     Ok(Proposal { replicas, shown })
+}
+
+/// A pod without a sample while the usage is low is taken for busy: at its request, or at the target if that is more.
+fn busy(request: i64, target: i32) -> i64 {
+    i64::try_from(i128::from(request) * i128::from(target.max(100)) / 100).unwrap_or(i64::MAX)
+}
+
+/// The utilization in whole percent: as a status shows it, and with every pod without a sample taken for busy, as the HPA does before it
+/// lowers.
+pub fn utilization_filled(
+    ground: &Ground<'_>,
+    samples: &BTreeMap<&str, Sample>,
+    of: &Requested<'_>,
+) -> Result<(i32, i32), ProposalError> {
+    let (groups, mut usage) = ground.counted(samples, of.resource)?;
+    let requests = requests::of_pods(ground.pods, of.resource, of.container, ground.pod_level)?;
+    let percent = |usage: &BTreeMap<&str, i64>| {
+        ratio::utilization(usage, &requests, of.target).map(|used| used.percent).ok_or(ProposalError::UnknownPods)
+    };
+    let shown = percent(&usage)?;
+    let missing = groups.missing.iter();
+    usage.extend(missing.map(|pod| (*pod, busy(requests.get(pod).copied().unwrap_or(0), of.target))));
+    Ok((shown, percent(&usage)?))
+}
+
+/// The mean over the pods: as a status shows it, and with every pod without a sample at the target, as the HPA does before it lowers.
+pub fn average_filled(
+    ground: &Ground<'_>,
+    samples: &BTreeMap<&str, Sample>,
+    resource: &str,
+    target: i64,
+) -> Result<(i64, i64), ProposalError> {
+    let (groups, mut usage) = ground.counted(samples, resource)?;
+    let (_, shown) = ratio::mean(&usage, target);
+    usage.extend(groups.missing.iter().map(|pod| (*pod, target)));
+    Ok((shown, ratio::mean(&usage, target).1))
 }
 
 /// The mean over the pods, for resources and for metrics of pods (hpa-algorithm §6.2); `resource` is empty for the latter.

@@ -3,7 +3,8 @@
 //! The text is JSON with wall times in milliseconds: `v` version, `n` replicas, `a` whether active, `t` the last activity (only while
 //! inactive: "active" lasts until the text is read, so it need not be written anew), `w` the last write, `p` and `l` the highest and
 //! lowest recommendations, `u` and `d` replicas added and removed, `c` the latest counts; lists hold `[time, replicas]`, oldest first. `f` are
-//! the failing triggers of an object with a fallback, `[for how long, trigger]`: a length of time, because downtime does not count.
+//! the failing triggers of an object with a fallback, `[for how long, trigger]`: a length of time, because downtime does not count. `r` is
+//! what rules remember, only with rules ([`super::rules`]); a build that does not know it starts their timers anew.
 //!
 //! Recommendations change the text with every pass, but they are not worth a write of their own: a text stays good until the next
 //! scaling or flip of activity ([`Memory::flips`]), because the count found at load is held for one window anyway. So a steady object
@@ -17,6 +18,8 @@ use super::counts::Counts;
 use super::events::{Event, Events, LONGEST_PERIOD};
 use super::failing::{Failing, First};
 use super::recommendations::{Entry, LONGEST_WINDOW, Recommendations};
+use super::rules::RuleMemory;
+use super::rules::stored::StoredRules;
 use crate::policy::Policy;
 use crate::time::{Now, Span, Tick};
 
@@ -84,6 +87,7 @@ impl Checkpoint {
             d: events(&memory.downs),
             f: stored_failing(&memory.failing),
             c: counts.into_iter().skip(ended).map(|(at, replicas)| Pair(wall(at), replicas)).collect(),
+            r: memory.rules.as_deref().map(|rules| StoredRules::of(rules, now)),
         };
         // Numbers and lists of numbers always have a JSON form; an empty text would be a fresh memory.
         Self(serde_json::to_string(&stored).unwrap_or_default())
@@ -95,9 +99,28 @@ impl Checkpoint {
     /// as a recommendation, so that a restart lowers nothing for one window; "active" is taken to have lasted until now. Times in
     /// the future are taken for now.
     pub fn restore(&self, policy: &Policy, replicas: u32, now: Now) -> Result<Memory, CheckpointError> {
-        let mut memory =
-            if self.0.trim().is_empty() { Memory::default() } else { Stored::parse(&self.0)?.memory(now)? };
+        self.restore_after(policy, replicas, now, None)
+    }
+
+    /// As [`Checkpoint::restore`], where `alive` is when the process that stored the text is known to have been at work last. Until then
+    /// it would have stored the reset of a timer that the text holds, so only what came after is a gap in its data.
+    pub fn restore_after(
+        &self,
+        policy: &Policy,
+        replicas: u32,
+        now: Now,
+        alive: Option<Timestamp>,
+    ) -> Result<Memory, CheckpointError> {
+        let mut memory = if self.0.trim().is_empty() {
+            Memory::default()
+        } else {
+            Stored::parse(&self.0)?.memory(policy, now, alive)?
+        };
         memory.failing = acting(&memory.failing, policy);
+        if !policy.rules.is_empty() {
+            // Of a timer that was not stored nobody knows since when; what was read before now does not tell either.
+            memory.rules = Some(Box::new(RuleMemory { changed: Some(now.tick), ..memory.rules() }));
+        }
         if let Some(before) = memory.replicas.filter(|before| *before != replicas) {
             memory.scaled(policy, before, replicas, now.tick);
         }
@@ -109,7 +132,7 @@ impl Checkpoint {
 
 /// A wall time in milliseconds and a number of replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Pair(i64, u32);
+pub(crate) struct Pair(pub(crate) i64, pub(crate) u32);
 
 /// The form of version 1; the module says what the fields are.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +159,8 @@ struct Stored {
     c: Vec<Pair>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     f: Vec<Pair>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r: Option<StoredRules>,
 }
 
 /// Every version has this field; nothing else is looked at before it is known.
@@ -154,7 +179,7 @@ impl Stored {
         serde_json::from_str(text).map_err(malformed)
     }
 
-    fn memory(&self, now: Now) -> Result<Memory, CheckpointError> {
+    fn memory(&self, policy: &Policy, now: Now, alive: Option<Timestamp>) -> Result<Memory, CheckpointError> {
         let entry = |(at, replicas)| Entry { at, replicas };
         let peaks = ticks(&self.p, now)?.into_iter().map(entry);
         let lows = ticks(&self.l, now)?.into_iter().map(entry);
@@ -166,6 +191,8 @@ impl Stored {
             Ok(events)
         };
         let last_active = self.t.map(|millis| tick(millis, now)).transpose()?;
+        let rules = self.r.as_ref().filter(|_| !policy.rules.is_empty());
+        let rules = rules.map(|rules| rules.memory(policy, now, alive)).transpose()?;
         Ok(Memory {
             recommendations: Recommendations::restore(peaks, lows),
             ups: events(&self.u)?,
@@ -176,6 +203,7 @@ impl Stored {
             last_write: self.w.map(|millis| tick(millis, now)).transpose()?,
             failing: restored_failing(&self.f, now.tick),
             replicas: self.n,
+            rules: rules.map(Box::new),
         })
     }
 }
@@ -209,7 +237,7 @@ fn acting(failing: &Failing, policy: &Policy) -> Failing {
     restored
 }
 
-fn tick(millis: i64, now: Now) -> Result<Tick, CheckpointError> {
+pub(super) fn tick(millis: i64, now: Now) -> Result<Tick, CheckpointError> {
     let wall = Timestamp::from_millisecond(millis)
         .map_err(|_| CheckpointError::Malformed(format!("{millis} is not a time in milliseconds since 1970")))?;
     Ok(now.tick_of(wall))

@@ -65,6 +65,11 @@ impl Events {
         self.0.iter().map(|(event, _)| event)
     }
 
+    /// The newest event.
+    pub fn last(&self) -> Option<&Event> {
+        self.0.back().map(|(event, _)| event)
+    }
+
     fn merge_nearest(&mut self) {
         let gap = |index: &usize| self.0[index + 1].0.at - self.0[*index].0.at;
         if let Some(nearest) = (0..self.0.len() - 1).min_by_key(gap)

@@ -1,10 +1,11 @@
-//! What must outlive a decision: recommendations, scale events and the last activity.
+//! What must outlive a decision: recommendations, scale events, the last activity, and what rules remember.
 
 pub mod checkpoint;
 pub mod counts;
 pub mod events;
 pub mod failing;
 pub mod recommendations;
+pub mod rules;
 
 use crate::decision::Effects;
 use crate::policy::Policy;
@@ -13,6 +14,7 @@ use counts::Counts;
 use events::Events;
 use failing::Failing;
 use recommendations::Recommendations;
+use rules::RuleMemory;
 
 /// The memory of one object. Kept in ticks; [`checkpoint::Checkpoint`] is its stored form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct Memory {
     pub failing: Failing,
     /// The count that we wrote or saw last; what a difference is measured from at load.
     pub replicas: Option<u32>,
+    /// What rules remember; only with rules.
+    pub rules: Option<Box<RuleMemory>>,
 }
 
 impl Memory {
@@ -55,13 +59,34 @@ impl Memory {
         if let Some(failing) = &effects.failing {
             self.failing.clone_from(failing);
         }
+        if let Some(rules) = &effects.rules {
+            self.rules = (**rules != RuleMemory::default()).then(|| rules.clone());
+        }
     }
 
-    /// Whether taking up these effects changes the activity, or what a fallback counts on: then, and after a write, the memory is worth
-    /// storing.
+    /// Whether taking up these effects changes the activity, what a fallback counts on, the state of a gate or a timer that is stored: then,
+    /// and after a write, the memory is worth storing.
     pub fn flips(&self, effects: &Effects) -> bool {
         effects.active.is_some_and(|active| active != self.active)
             || effects.failing.as_ref().is_some_and(|failing| failing.differs(&self.failing))
+            || effects.rules.as_ref().is_some_and(|rules| match &self.rules {
+                Some(known) => rules.differs(known),
+                None => rules.differs(&RuleMemory::default()),
+            })
+    }
+
+    /// The triggers are others now: what was known of them says nothing any more.
+    pub fn triggers_changed(&mut self) {
+        self.failing.clear();
+        if let Some(rules) = &mut self.rules {
+            rules.forget_readings();
+        }
+    }
+
+    /// What rules remember; where nothing is known yet, the scale events tell when we wrote last.
+    pub(crate) fn rules(&self) -> RuleMemory {
+        let last = |events: &Events| events.last().map(|event| event.at);
+        self.rules.as_deref().cloned().unwrap_or_else(|| RuleMemory::begin(last(&self.ups), last(&self.downs)))
     }
 
     /// Our own write succeeded, or turns out to have succeeded: `from` became `to` at `at`.
@@ -69,6 +94,11 @@ impl Memory {
     /// Entering zero or idle clears recommendations and events; leaving it books what lies above `max(1, min)` and counts as activity.
     /// Raising to idle is neither.
     pub fn scaled(&mut self, policy: &Policy, from: u32, to: u32, at: Tick) {
+        if !policy.rules.is_empty() {
+            let mut rules = self.rules.take().unwrap_or_else(|| Box::new(self.rules()));
+            rules.scaled(policy, from, to, at);
+            self.rules = Some(rules);
+        }
         let rests = Some(to) == policy.resting();
         if to < from && rests {
             self.recommendations.clear();
@@ -92,5 +122,8 @@ impl Memory {
     pub fn changed_by_others(&mut self, replicas: u32, at: Tick) {
         self.counts.reset(at, replicas);
         self.replicas = Some(replicas);
+        if let Some(rules) = &mut self.rules {
+            rules.changed_by_others(at);
+        }
     }
 }

@@ -3,6 +3,9 @@
 //! These are only words: validation makes them, each stage of [`crate::decide`] that obeys one of them has a file of its own. An object
 //! without a ScalingPolicy has [`Rules::default`], and everything is as KEDA says.
 
+pub(crate) mod fingerprint;
+mod obey;
+
 use std::sync::Arc;
 
 use crate::calendar::Calendar;

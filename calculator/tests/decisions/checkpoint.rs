@@ -9,7 +9,10 @@ use tidegate_calculator::memory::failing::First;
 use tidegate_calculator::policy::{Fallback, FallbackBehavior, Policy};
 use tidegate_calculator::time::{Now, Span, Tick};
 
+use tidegate_calculator::rules::{Block, Change};
+
 use crate::random::{Happening, moves, world};
+use crate::ruled::{below, gate, held};
 use crate::world::{World, at};
 
 const START: i64 = 1_767_225_600_000;
@@ -278,6 +281,18 @@ fn full_lists_of_long_numbers_fit() {
     let wall = Timestamp::from_millisecond(-370_000_000_000_000).unwrap();
     let text = Checkpoint::of(&memory, Now { tick: Tick(200), wall }).0;
     assert!((3_000..=Checkpoint::LONGEST).contains(&text.len()), "{}", text.len());
+    // And with more rules and gates than anybody has, all of them with a timer that is stored.
+    let mut world = World::new(5, 100, &[10; 100]);
+    for trigger in 0..100 {
+        world.rules(trigger).steps = vec![held(below(20), Change::Remove(1), 60); 3];
+        world.policy.rules.gates.push(gate(u8::try_from(trigger).unwrap(), below(20), Block::Both));
+    }
+    for second in [0, 30, 60] {
+        world.step(&[10; 100], at(second));
+    }
+    memory.rules = world.memory.rules;
+    let text = Checkpoint::of(&memory, Now { tick: Tick(60_000), wall }).0;
+    assert!((7_000..=Checkpoint::LONGEST).contains(&text.len()), "{}", text.len());
 }
 
 /// A pass whose write happens when `writes`; the text is renewed after a write and after a flip, as an engine does it.

@@ -4,8 +4,10 @@ use tidegate_calculator::behavior::{GivenRules, Select};
 use tidegate_calculator::decision::{Decision, Step};
 use tidegate_calculator::explain::{lines, why};
 use tidegate_calculator::policy::{Consent, Pause};
+use tidegate_calculator::rules::{Block, Change, OnError};
 use tidegate_calculator::time::{Now, Span, Tick};
 
+use crate::ruled::{above, below, daily, gate, held, rule};
 use crate::world::{World, at, behavior, free, pods, rules};
 
 /// 12:04:31 is second 31 of these worlds.
@@ -208,4 +210,69 @@ fn a_disabled_direction_says_so() {
     let decision = world.look(at(31));
     assert!(decision.steps.iter().any(|step| matches!(step, Step::Rate { policy: None, until: None, .. })));
     assert!(text(&world, &decision, at(31)).contains("selectPolicy Disabled"));
+}
+
+#[test]
+fn rules_appear_with_their_timers() {
+    let mut world =
+        World::ruled(3, &[&[held(above(80), Change::Add(1), 300), held(below(20), Change::Remove(1), 600)]]);
+    world.policy.triggers[0].kind = "flink".to_owned();
+    world.policy.triggers[0].name = Some("busy".to_owned());
+    world.run(&[83], 0, 180);
+    world.reads(0, 83, at(190));
+    let (lines, why) = explained(&world, at(191));
+    let expected = [
+        " flink busy  83 > 80 for 3 m 11 s of 5 m           from 12:09:00",
+        " flink busy  83, not < 20",
+        " flink busy  holds                         -> 3    read 1 s ago",
+        " bounds      1..100                        -> 3",
+    ];
+    assert_eq!(lines, expected.join("\n"));
+    assert_eq!(why, "flink busy 83 > 80 for 3 m 11 s of 5 m holds 3");
+    world.run(&[83], 195, 285);
+    world.reads(0, 83, at(300));
+    let (lines, why) = explained(&world, at(300));
+    assert!(lines.starts_with(" flink busy  83 > 80 for 5 m of 5 m   -> 4"), "{lines}");
+    assert_eq!(why, "flink busy 83 > 80 for 5 m of 5 m wants 4");
+    world.act(at(300));
+    world.rules(0).steps[0].held_for = None;
+    world.reads(0, 83, at(315));
+    assert!(explained(&world, at(315)).0.contains("again from 12:10:00"));
+}
+
+#[test]
+fn gates_cooldowns_and_schedules_say_what_they_do() {
+    let rules = [rule(above(80), Change::Add(1)), held(below(20), Change::Remove(1), 0)];
+    let mut world = World::ruled(3, &[&rules, &[]]);
+    world.signal(1);
+    world.policy.rules.gates = vec![gate(1, above(70), Block::ScaleDown)];
+    world.reads(0, 10, at(31));
+    world.reads(1, 71, at(31));
+    let (lines, why) = explained(&world, at(31));
+    assert!(lines.contains(" gate pressure  redis list1 71, closed, forbids lowering"), "{lines}");
+    assert!(lines.ends_with("-> 3    LIMITED HERE; wanted 2"), "{lines}");
+    assert_eq!(why, "redis list0 10 < 20 wants 2, kept at 3 instead of 2 by gate pressure");
+    world.fails(1, at(31));
+    assert!(explained(&world, at(31)).0.contains("redis triggers[1] no value, unknown, forbids lowering"));
+    world.policy.rules.gates.clear();
+    world.policy.rules.direction_cooldown.down_after_up = Span::seconds(300);
+    world.reads(0, 90, at(31));
+    world.act(at(31));
+    world.reads(0, 10, at(40));
+    assert_eq!(
+        explained(&world, at(40)).1,
+        "redis list0 10 < 20 wants 3, kept at 4 instead of 3 by directionCooldown until 12:09:31"
+    );
+    // In these worlds the wall clock of schedules says midnight.
+    world.policy.rules.schedules = vec![daily("night", 0, 6, Some(6), Some(7))];
+    let (lines, why) = explained(&world, at(40));
+    assert!(lines.starts_with(" schedule night  minimum 6, maximum 7"), "{lines}");
+    assert_eq!(why, "outside of the bounds 6..7, goes to 6");
+    world.replicas(7);
+    world.reads(0, 90, at(300));
+    assert_eq!(explained(&world, at(300)).1, "redis list0 90 > 80 wants 8, limited to 7 by a schedule");
+    world.on_error(0, OnError::Hold);
+    world.fails(0, at(300));
+    let (lines, _) = explained(&world, at(301));
+    assert!(lines.contains("onError Hold: nothing changes"), "{lines}");
 }

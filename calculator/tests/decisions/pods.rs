@@ -7,9 +7,11 @@ use tidegate_calculator::hpa::pods::{Container, Phase, Pod, Readiness};
 use tidegate_calculator::hpa::samples::{PodValue, Sample};
 use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::policy::TriggerPolicy;
+use tidegate_calculator::rules::Change;
 use tidegate_calculator::source::{Measured, MetricSpec, MetricType, Milli, PodSamples, ReadErrorKind, Reading};
 use tidegate_calculator::time::{Span, Tick};
 
+use crate::ruled::{above, below, held, rule};
 use crate::world::{World, at};
 
 /// A pod of an hour that has been ready ever since, with a request of 1 cpu.
@@ -162,4 +164,64 @@ fn beside_an_external_trigger_the_larger_counts_but_from_zero_only_the_external_
     world.policy.min = 0;
     world.reads(1, 20, at(1));
     assert_eq!(world.outcome(at(1)).0, 2);
+}
+
+/// Three pods and rules over the percentage of what they request.
+fn cpu_rules(usage: &[i64], rules: &[tidegate_calculator::rules::StepRule]) -> World {
+    let mut world = cpu(MetricType::Utilization, Milli::units(30), usage);
+    world.rules(0).steps = rules.to_vec();
+    world
+}
+
+#[test]
+fn rules_over_a_utilization_compare_percents() {
+    let raise = rule(above(50), Change::Add(2));
+    // 1,500 / 3,000 = 50 %, and 1,530 / 3,000 = 51 %.
+    assert_eq!(cpu_rules(&[300, 500, 700], &[raise]).outcome(at(1)).0, 3);
+    assert_eq!(cpu_rules(&[300, 500, 730], &[raise]).outcome(at(1)).0, 5);
+}
+
+#[test]
+fn rules_that_lower_take_a_pod_without_a_sample_for_busy() {
+    let lower = held(below(40), Change::Remove(1), 0);
+    assert_eq!(cpu_rules(&[100, 100, 100], &[lower]).outcome(at(1)).0, 2, "10 %");
+    let mut world = cpu_rules(&[100, 100, 100], &[lower, rule(above(30), Change::Add(1))]);
+    let mut of = samples(&world);
+    of.samples.pop();
+    shows(&mut world, of, at(0));
+    // (100 + 100 + 1,000) / 3,000 = 40 %, which is not below; what is shown, and what raises, is still 10 %.
+    assert_eq!(world.outcome(at(1)).0, 3);
+    world.rules(0).steps[0].condition = below(41);
+    assert_eq!(world.outcome(at(1)).0, 2);
+}
+
+#[test]
+fn a_raise_of_cpu_is_not_followed_by_a_lowering_that_would_bring_it_back() {
+    let mut world =
+        cpu_rules(&[300, 300, 300], &[rule(above(40), Change::Add(1)), held(below(35), Change::Remove(1), 0)]);
+    // 30 % of 3 are 45 % of 2, above 40.
+    assert_eq!(world.outcome(at(1)).0, 3);
+    world.rules(0).spreads = Some(false);
+    assert_eq!(world.outcome(at(1)).0, 2);
+}
+
+#[test]
+fn rules_over_pods_without_requests_are_a_failure() {
+    let mut world = cpu_rules(&[100, 100, 100], &[held(below(40), Change::Remove(1), 0)]);
+    let mut of = samples(&world);
+    of.pods[0].containers[0].requests.clear();
+    shows(&mut world, of, at(0));
+    assert_eq!(world.outcome(at(1)), (3, Limit::FailedTrigger));
+    let mut average = cpu(MetricType::AverageValue, Milli(300), &[100, 100, 100]);
+    average.rules(0).steps = vec![held(tidegate_calculator::rules::Condition::Below(Milli(200)), Change::Remove(1), 0)];
+    assert_eq!(average.outcome(at(1)).0, 2, "an average of 100 thousandths");
+    let mut of = samples(&average);
+    of.samples.pop();
+    shows(&mut average, of, at(0));
+    // (100 + 100 + 300) / 3 = 166; without two samples (100 + 300 + 300) / 3 = 233.
+    assert_eq!(average.outcome(at(1)).0, 2);
+    let mut of = samples(&average);
+    of.samples.pop();
+    shows(&mut average, of, at(0));
+    assert_eq!(average.outcome(at(1)).0, 3);
 }

@@ -1,5 +1,6 @@
 //! A world of one object: a policy, its memory, its triggers and a target that obeys at once.
 
+use jiff::Timestamp;
 use tidegate_calculator::behavior::{Behavior, GivenRules, RatePolicy, Select, Unit};
 use tidegate_calculator::decide::decide;
 use tidegate_calculator::decision::{Decision, Limit};
@@ -17,6 +18,8 @@ pub(crate) struct World {
     pub(crate) specs: Vec<MetricSpec>,
     pub(crate) triggers: Vec<Evidence>,
     pub(crate) created: Tick,
+    /// By how much the wall clock was set forward since the start.
+    pub(crate) set_by: Span,
 }
 
 /// A moment in seconds.
@@ -66,6 +69,7 @@ impl World {
             specs: (0..totals.len()).map(spec).collect(),
             triggers: vec![Evidence::Unread; totals.len()],
             created: at(0),
+            set_by: Span::ZERO,
         };
         world.replicas(replicas);
         for (trigger, total) in totals.iter().enumerate() {
@@ -119,9 +123,15 @@ impl World {
         self.policy.triggers[trigger].metric_type = MetricType::Value;
     }
 
+    /// The wall clock: tick 0 is the start of 2026, a Thursday, in UTC.
+    pub(crate) fn wall(&self, now: Tick) -> Timestamp {
+        Timestamp::from_millisecond(1_767_225_600_000 + self.set_by.0 + now.0).unwrap()
+    }
+
     /// Decides without changing anything.
     pub(crate) fn look(&self, now: Tick) -> Decision {
-        let observed = Observation { target: self.target, triggers: &self.triggers, created: self.created };
+        let (target, triggers, created) = (self.target, self.triggers.as_slice(), self.created);
+        let observed = Observation { target, triggers, created, wall: self.wall(now) };
         decide(&self.policy, &self.memory, &observed, now)
     }
 
@@ -136,7 +146,8 @@ impl World {
     pub(crate) fn act(&mut self, now: Tick) -> Decision {
         let decision = self.pass(now);
         if let Some(replicas) = decision.write {
-            self.memory.scaled(&self.policy, self.target.replicas, replicas, now);
+            let policy = self.policy.at(self.wall(now)).into_owned();
+            self.memory.scaled(&policy, self.target.replicas, replicas, now);
             self.replicas(replicas);
         }
         decision

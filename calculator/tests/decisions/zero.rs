@@ -43,7 +43,7 @@ fn row_a1_forty_items_at_five_each_are_eight_replicas_in_one_write() {
     assert!(decision.active && !decision.lowers_by_metrics);
     assert_eq!(
         decision.effects,
-        Effects { hold: None, record: Some(8), active_at: Some(at(0)), active: Some(true), failing: None }
+        Effects { hold: None, record: Some(8), active_at: Some(at(0)), active: Some(true), failing: None, rules: None }
     );
     assert!(decision.steps.contains(&Step::Leaving { replicas: 8 }));
     // 8 - max(1, 0) = 7 are booked, and leaving counts as activity.

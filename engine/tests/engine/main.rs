@@ -6,6 +6,7 @@ mod faults;
 mod memory;
 mod observed;
 mod passes;
+mod rules;
 mod stored;
 mod takeover;
 mod tenure;

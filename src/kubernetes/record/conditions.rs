@@ -87,6 +87,11 @@ fn scaling_limited(entry: &Entry) -> Said {
         Some(limit @ Limit::PolicyInvalid) => {
             (TRUE, limit.reason(), "a policy that the object names is invalid, so nothing is lowered")
         }
+        Some(limit @ Limit::Gate) => (TRUE, limit.reason(), "a gate forbids the change"),
+        Some(limit @ Limit::DirectionCooldown) => {
+            (TRUE, limit.reason(), "a change in the other direction is too recent")
+        }
+        Some(limit @ Limit::Schedule) => (TRUE, limit.reason(), "a schedule bounds the desired count"),
     };
     (status, reason, message.to_owned())
 }

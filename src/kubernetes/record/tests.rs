@@ -159,6 +159,9 @@ fn limits_have_the_reasons_of_the_autoscaler_where_it_has_one() {
         "FailedTrigger",
         "PolicyMissing",
         "PolicyInvalid",
+        "Gate",
+        "DirectionCooldown",
+        "Schedule",
     ];
     assert_eq!(reasons, expected);
     assert_eq!((of(Limit::Metrics).limited_by, of(Limit::Maximum).limited_by), (None, Some("Maximum".to_owned())));
