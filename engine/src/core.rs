@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use slab::Slab;
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::source::EndpointId;
@@ -47,6 +48,7 @@ struct Circumstances {
     now: Now,
     acting: bool,
     held: bool,
+    alive: Option<Timestamp>,
     read_deadline: Span,
 }
 
@@ -75,6 +77,8 @@ pub(crate) struct Context<'a> {
     pub(crate) acting: bool,
     /// Whether anything may be written: replicas or records.
     pub(crate) held: bool,
+    /// When the process before this one is known to have been at work last.
+    pub(crate) alive: Option<Timestamp>,
     /// How long a source may take to answer.
     pub(crate) read_deadline: Span,
 }
@@ -120,7 +124,7 @@ impl Context<'_> {
 
 impl Default for Engine {
     fn default() -> Self {
-        Self::new(Tenure::Held)
+        Self::new(Tenure::HELD)
     }
 }
 
@@ -186,7 +190,7 @@ impl Engine {
 
     /// Whether a drain has come to its end: nothing is being written and nothing waits to be stored.
     pub fn drained(&self) -> bool {
-        let stores = self.tenure == Tenure::Held;
+        let stores = self.tenure.is_held();
         self.draining && self.objects.iter().all(|(_, object)| object.is_settled(stores))
     }
 
@@ -319,7 +323,7 @@ impl Engine {
         self.tenure = tenure;
         for slot in self.slots() {
             self.at(slot, now, out, |object, cx| match tenure {
-                Tenure::Held => object.take_over(cx),
+                Tenure::Held { .. } => object.take_over(cx),
                 Tenure::Standby => object.stand_by(),
             });
         }
@@ -349,12 +353,15 @@ impl Engine {
     }
 
     fn circumstances(&self, now: Now) -> Circumstances {
-        let held = self.tenure == Tenure::Held;
-        Circumstances { now, acting: self.acting(), held, read_deadline: self.read_deadline }
+        let (held, alive) = match self.tenure {
+            Tenure::Held { alive } => (true, alive),
+            Tenure::Standby => (false, None),
+        };
+        Circumstances { now, acting: self.acting(), held, alive, read_deadline: self.read_deadline }
     }
 
     fn acting(&self) -> bool {
-        self.tenure == Tenure::Held && !self.draining
+        self.tenure.is_held() && !self.draining
     }
 
     /// Looks at every object whose moment has come. What one look makes due at once is looked at once more; what then is
@@ -451,8 +458,8 @@ fn context<'a>(
     writes: &'a mut Gate<(), (Ticket, WriteKind)>,
     freed: &'a mut Vec<Freed>,
 ) -> Context<'a> {
-    let Circumstances { now, acting, held, read_deadline } = circumstances;
-    Context { now, out, reads, writes, freed, acting, held, read_deadline }
+    let Circumstances { now, acting, held, alive, read_deadline } = circumstances;
+    Context { now, out, reads, writes, freed, acting, held, alive, read_deadline }
 }
 
 impl Object {

@@ -69,7 +69,6 @@ impl Object {
         self.record.begun |= !stored.checkpoint.0.is_empty();
         *checkpoint = stored.checkpoint;
         self.record.activity = stored.activity;
-        self.record.alive = stored.alive;
         self.record.shown = stored.shown;
         self.record.replicas = stored.replicas;
         self.record.observed = stored.observed;

@@ -183,8 +183,6 @@ pub(crate) struct Record {
     pub(crate) observed: Observed,
     /// What was stored of the activity apart from the checkpoint; used when the memory is loaded.
     pub(crate) activity: Activity,
-    /// When the process that stored the memory was at work last; used likewise.
-    pub(crate) alive: Option<Timestamp>,
     /// Whether something is stored, or was tried to be: nothing is written to a target before that.
     pub(crate) begun: bool,
 }

@@ -81,9 +81,6 @@ pub struct Stored {
     pub shown: Option<Shown>,
     /// What other writers did while the object was held.
     pub observed: Observed,
-    /// When the process that stored it is known to have been at work last, such as the last renewal of its lease: timers of rules go on
-    /// over what is missing since. None if nobody knows; then it is the moment of the store.
-    pub alive: Option<Timestamp>,
 }
 
 /// What other writers of the replicas did while an object was held: whoever only watches learns from it whether it would have done the same.
@@ -179,7 +176,21 @@ pub enum Tenure {
     /// Another process acts: watch, but read and write nothing.
     Standby,
     /// This process acts.
-    Held,
+    Held {
+        /// When the process before it is known to have been at work last, such as its last renewal of the lease: timers of rules go on
+        /// over what is missing since. None if nobody knows; then it is the moment of its last store.
+        alive: Option<Timestamp>,
+    },
+}
+
+impl Tenure {
+    /// This process acts, and nothing is known of another one before it.
+    pub const HELD: Self = Self::Held { alive: None };
+
+    /// Whether this process acts.
+    pub const fn is_held(self) -> bool {
+        matches!(self, Self::Held { .. })
+    }
 }
 
 /// What is stored of an object, in one merged write.

@@ -120,7 +120,7 @@ impl Object {
         let lasted = activity.lasts && checkpoint.0.is_empty();
         let stored = if lasted { Some(cx.tick()) } else { activity.last.map(|at| cx.now.tick_of(at)) };
         let policy = subject.policy.at(cx.now.wall);
-        let mut memory = match checkpoint.restore_after(&policy, replicas, cx.now, self.record.alive) {
+        let mut memory = match checkpoint.restore_after(&policy, replicas, cx.now, cx.alive) {
             Ok(memory) => memory,
             Err(error) => {
                 cx.announce(&self.id, Event::CheckpointLost(error.to_string()));

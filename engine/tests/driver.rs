@@ -180,7 +180,7 @@ fn subject(name: &str, polling_seconds: i64) -> Subject {
 async fn world(objects: &[(&str, i64, Option<i64>)]) -> (Shared, Handle, JoinHandle<()>, watch::Sender<Tenure>) {
     let shared = Shared::default();
     let (sender, receiver) = mpsc::channel(16);
-    let (hold, tenure) = watch::channel(Tenure::Held);
+    let (hold, tenure) = watch::channel(Tenure::HELD);
     let world = World {
         objects: Incoming(receiver),
         sources: Arc::new(shared.clone()),
@@ -293,7 +293,7 @@ async fn a_standby_acts_when_its_tenure_begins_and_the_end_of_the_objects_ends_i
     sender.send(Change::Target(target("orders"), shared.seen("orders"))).await.unwrap();
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(replicas(&shared, "orders"), 0);
-    hold.send(Tenure::Held).unwrap();
+    hold.send(Tenure::HELD).unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(replicas(&shared, "orders"), 8);
     drop(sender);

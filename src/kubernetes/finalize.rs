@@ -120,7 +120,7 @@ impl Finalizer {
 
     /// Settles objects from the beginning of the tenure until the process ends.
     pub async fn run(mut self, mut tenure: watch::Receiver<Tenure>) {
-        if tenure.wait_for(|tenure| *tenure == Tenure::Held).await.is_err() {
+        if tenure.wait_for(|tenure| tenure.is_held()).await.is_err() {
             return;
         }
         // Those that wait for KEDA to go away, and those that failed.

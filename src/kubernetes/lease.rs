@@ -161,6 +161,11 @@ impl Elector {
     async fn attempt(&mut self, step: Step) {
         let (began, first) = (Instant::now(), self.election.end().is_none());
         let limit = self.election.end().map_or(CALL, |end| end.saturating_duration_since(began).min(CALL));
+        // Whoever had it was at work until then.
+        let alive = match &step {
+            Step::Claim(record) => record.renewed,
+            _ => None,
+        };
         let written = match step {
             Step::Create => self.create(limit).await,
             Step::Claim(record) => self.patch(&record, self.spec(Some(&record), true), limit).await,
@@ -176,7 +181,7 @@ impl Elector {
                 }
                 if first {
                     tracing::info!("holding the lease {}/{LEASE} as {}", self.namespace, self.election.identity());
-                    self.tenure.send_replace(Tenure::Held);
+                    self.tenure.send_replace(Tenure::Held { alive });
                 }
             }
             Written::Conflict => self.look(limit).await,
@@ -281,6 +286,7 @@ fn record(lease: &Lease) -> Record {
     Record {
         holder: spec.and_then(|spec| spec.holder_identity.clone()).unwrap_or_default(),
         duration: Duration::from_secs(u64::try_from(seconds).unwrap_or(0)),
+        renewed: spec.and_then(|spec| spec.renew_time.as_ref()).map(|time| time.0),
         acquired: spec.and_then(|spec| spec.acquire_time.as_ref()).map(|time| time.0),
         transitions: spec.and_then(|spec| spec.lease_transitions).unwrap_or(0),
         version: lease.resource_version().unwrap_or_default(),

@@ -21,7 +21,6 @@ pub(super) fn stored(facts: &ObjectFacts, subject: Option<&Subject>) -> Stored {
         replicas: record.and_then(|record| u32::try_from(record.replicas?).ok()),
         shown: record.zip(subject).and_then(|(record, subject)| shown(facts, record, subject)),
         observed: record.and_then(record::observed).unwrap_or_default(),
-        alive: None,
     }
 }
 

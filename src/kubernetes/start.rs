@@ -227,7 +227,7 @@ impl Candidate {
             Self::Elector(elector) => elector.run(vacated).await,
             Self::Alone(tenure) => {
                 tracing::info!("acting without a lease: no other replica may run");
-                tenure.send_replace(Tenure::Held);
+                tenure.send_replace(Tenure::HELD);
                 vacated.await;
                 Ok(())
             }

@@ -198,7 +198,7 @@ pub async fn start(options: Options) -> Result<Local, LocalError> {
         clock: Arc::new(MachineClock::new()),
     };
     // Whoever holds the state directory acts.
-    let (tenure, held) = watch::channel(Tenure::Held);
+    let (tenure, held) = watch::channel(Tenure::HELD);
     let (handle, engine) = driver::start(world, held);
     let engine = tokio::spawn(async move {
         engine.await;

@@ -255,7 +255,7 @@ mod world {
 
 #[tokio::test]
 async fn a_running_engine_is_served() {
-    let (_tenure, held) = tokio::sync::watch::channel(tidegate_engine::protocol::Tenure::Held);
+    let (_tenure, held) = tokio::sync::watch::channel(tidegate_engine::protocol::Tenure::HELD);
     let (handle, engine) = tidegate_engine::driver::start(world::world(world::changes()), held);
     let engine = tokio::spawn(engine);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

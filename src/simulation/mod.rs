@@ -270,7 +270,7 @@ impl Simulation {
             return;
         }
         self.lives += 1;
-        let engine = Engine::new(Tenure::Held);
+        let engine = Engine::new(Tenure::HELD);
         self.process = Some(Process { engine, born: self.now, sources: BTreeMap::new(), replies: Vec::new() });
         for id in self.objects.keys().cloned().collect::<Vec<_>>() {
             self.tell_object(&id);

@@ -101,7 +101,7 @@ fn whoever_takes_over_tells_of_faults() {
     let fault = Fault { kind: FaultKind::Invalid, message: "bad".to_owned() };
     world.set(Subject { faults: vec![fault], ..subject(policy()) }, Checkpoint::default());
     assert_eq!(world.event_count(|event| matches!(event, Event::Policies(_))), 0);
-    world.feed(Input::Tenure(Tenure::Held));
+    world.feed(Input::Tenure(Tenure::HELD));
     assert_eq!(world.event_count(|event| matches!(event, Event::Policies(faults) if faults.len() == 1)), 1);
     let event = Event::Policies(Vec::new());
     assert_eq!((event.reason(), event.is_warning()), ("PoliciesObeyed", false));

@@ -14,7 +14,7 @@ use crate::world::{World, id, policy, readings, subject, target, two_triggers};
 fn a_read_has_the_time_that_the_engine_was_told() {
     let mut world = World::empty(0);
     world.engine =
-        tidegate_engine::core::Engine::new(tidegate_engine::protocol::Tenure::Held).with_read_deadline(Span(250));
+        tidegate_engine::core::Engine::new(tidegate_engine::protocol::Tenure::HELD).with_read_deadline(Span(250));
     world.backlog.remove(&0);
     world.set(subject(policy()), Checkpoint::default());
     world.run_to(10);

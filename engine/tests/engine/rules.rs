@@ -108,13 +108,14 @@ fn after_a_crash_a_timer_goes_on_if_the_process_was_at_work_lately() {
         world.run_to(100_000);
         // Stored last at 60 s; the next process begins at 150 s.
         let checkpoint = world.stored.last().and_then(|(_, entry)| entry.checkpoint.clone()).unwrap();
+        let alive = alive.map(|second| Timestamp::from_second(START + second).unwrap());
         let mut next = World::empty(3);
+        next.engine = tidegate_engine::core::Engine::new(protocol::Tenure::Held { alive });
         next.tick = Tick(150_000);
         next.backlog.insert(0, Ok(10));
-        let alive = alive.map(|second| Timestamp::from_second(START + second).unwrap());
         let (object, replicas) = (Box::new(subject(stepped())), Some(3));
         next.feed(Input::Object(protocol::Change::Set(object, Checkpoint::default())));
-        let stored = Stored { checkpoint, replicas, alive, ..Stored::default() };
+        let stored = Stored { checkpoint, replicas, ..Stored::default() };
         next.feed(Input::Object(protocol::Change::Stored(id(), Box::new(stored))));
         next.show();
         next.run_to(400_000);

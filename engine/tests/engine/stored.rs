@@ -79,7 +79,7 @@ fn a_takeover_stores_and_tells_nothing_when_nothing_has_changed() {
         let after = restarted(&before, &policy, |world| world.feed(Input::Tenure(Tenure::Standby)));
         assert_eq!(after.stored, []);
         let mut acting = after;
-        acting.feed(Input::Tenure(Tenure::Held));
+        acting.feed(Input::Tenure(Tenure::HELD));
         acting.run_to(acting.tick.0 + 120_000);
         assert_eq!((acting.stored.len(), acting.events.len(), acting.applied.len()), (0, 0, 0));
     }
@@ -118,7 +118,7 @@ fn a_standby_takes_over_with_what_was_stored_last() {
     // The first one has seen the end of the activity and has stored it.
     let last = stored(&first.stored.last().unwrap().1);
     second.feed(Input::Object(Change::Stored(id(), Box::new(last))));
-    second.feed(Input::Tenure(Tenure::Held));
+    second.feed(Input::Tenure(Tenure::HELD));
     second.run_to(400_000);
     assert_eq!((second.applied.len(), second.stored.len()), (0, 0), "{:?}", second.applied);
     second.run_to(600_000);

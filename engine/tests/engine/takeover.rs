@@ -50,7 +50,7 @@ fn a_follower_takes_over_with_what_the_other_one_stored_since_it_began() {
     world.run_to(595_000);
     stored(&mut world, Stored { checkpoint: active_at(590), ..Stored::default() });
     world.run_to(600_000);
-    world.feed(Input::Tenure(Tenure::Held));
+    world.feed(Input::Tenure(Tenure::HELD));
     world.run_to(890_000);
     assert_eq!(world.applied, [], "10 s of a cooldown of 300 s were over");
     world.run_to(892_000);

@@ -17,7 +17,7 @@ fn a_standby_watches_and_acts_at_once_when_it_is_its_turn() {
     world.backlog.insert(0, Ok(40));
     world.run_to(60_000);
     assert_eq!((world.reads.len(), world.applied.len(), world.stored.len()), (0, 0, 0));
-    world.feed(Input::Tenure(Tenure::Held));
+    world.feed(Input::Tenure(Tenure::HELD));
     assert_eq!(world.replicas, 8);
 }
 
@@ -39,7 +39,7 @@ fn what_a_standby_kept_to_itself_is_told_at_the_takeover() {
     world.feed(Input::Object(Change::Refused(id(), target(), Vec::new(), Checkpoint::default())));
     world.run_to(10_000);
     assert_eq!((world.events.len(), world.stored.len(), world.refreshed.len()), (0, 0, 0));
-    world.feed(Input::Tenure(Tenure::Held));
+    world.feed(Input::Tenure(Tenure::HELD));
     assert_eq!(world.event_count(|event| matches!(event, Event::Refused(_))), 1);
     assert_eq!(world.stored.len(), 1);
 }
@@ -55,7 +55,7 @@ fn a_takeover_uses_the_memory_that_was_stored_last() {
     world.run_to(600_000);
     // ... but the other process has seen activity 10 s ago and has stored it.
     world.set(subject(policy), active_at(590));
-    world.feed(Input::Tenure(Tenure::Held));
+    world.feed(Input::Tenure(Tenure::HELD));
     world.run_to(605_000);
     assert_eq!(world.applied, []);
     world.run_to(590_000 + 302_000);

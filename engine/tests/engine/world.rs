@@ -125,7 +125,7 @@ impl World {
 
     pub(crate) fn empty(replicas: u32) -> Self {
         Self {
-            engine: Engine::new(Tenure::Held),
+            engine: Engine::new(Tenure::HELD),
             tick: Tick(0),
             replicas,
             version: 1,

@@ -35,6 +35,8 @@ pub(super) struct Record {
     pub(super) holder: String,
     /// How long others must wait after a renewal.
     pub(super) duration: Duration,
+    /// When the holder renewed it last.
+    pub(super) renewed: Option<Timestamp>,
     /// When the holder took it.
     pub(super) acquired: Option<Timestamp>,
     /// How often it changed hands.
@@ -219,6 +221,7 @@ mod tests {
         Record {
             holder: holder.to_owned(),
             duration: 15 * SECOND,
+            renewed: None,
             acquired: None,
             transitions: 3,
             version: version.to_string(),

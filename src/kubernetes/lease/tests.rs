@@ -155,7 +155,7 @@ fn start_with(fake: &Arc<Fake>, identity: &str, times: Times) -> Running {
 
 impl Running {
     async fn held(&mut self) {
-        let held = self.tenure.wait_for(|tenure| *tenure == Tenure::Held);
+        let held = self.tenure.wait_for(|tenure| tenure.is_held());
         timeout(Duration::from_secs(10), held).await.expect("must hold the lease").unwrap();
     }
 }
@@ -181,6 +181,7 @@ async fn a_lease_is_created_renewed_and_handed_over_at_once() {
     let fake = Fake::new();
     let mut first = start(&fake, "a");
     first.held().await;
+    assert_eq!(*first.tenure.borrow(), Tenure::HELD, "nobody was there before");
     assert!(!first.term.left().is_zero());
     let mut second = start(&fake, "b");
     // Longer than the lease lasts: only renewals keep the second one away.
@@ -189,8 +190,12 @@ async fn a_lease_is_created_renewed_and_handed_over_at_once() {
     assert!(second.term.left().is_zero(), "a follower may not write");
     assert!(fake.writes.load(SeqCst) >= 5);
 
+    let asked = jiff::Timestamp::now();
     first.vacate.send(()).unwrap();
     second.held().await;
+    let Tenure::Held { alive: Some(alive) } = *second.tenure.borrow() else { panic!("somebody was there before") };
+    // What the Lease says has whole microseconds.
+    assert!(alive >= asked - jiff::SignedDuration::from_micros(1) && alive <= jiff::Timestamp::now(), "{alive}");
     assert_eq!(first.task.await.unwrap(), Ok(()));
     assert_eq!(fake.holder(), "b");
     assert!(first.term.left().is_zero());

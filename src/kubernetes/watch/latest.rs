@@ -45,7 +45,7 @@ impl Latest {
         let follow = async move {
             loop {
                 let now = *won.borrow_and_update();
-                if now == Tenure::Held && *sender.borrow() != Tenure::Held {
+                if now.is_held() && !sender.borrow().is_held() {
                     self.learn().await;
                 }
                 sender.send_replace(now);

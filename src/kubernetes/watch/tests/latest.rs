@@ -55,13 +55,13 @@ async fn what_the_watch_has_not_shown_is_told_before_the_tenure_begins() {
     assert!(timeout(Duration::from_millis(300), objects.next()).await.is_err(), "the watch lags");
     // The first list fails.
     fake.fail(&format!("GET {RECORDS}"), Fault::Refuse(500), 1);
-    won.send_replace(Tenure::Held);
+    won.send_replace(Tenure::HELD);
     let change = timeout(Duration::from_secs(20), objects.next()).await.expect("a change within 20 s");
     let Some(Change::Stored(_, stored)) = change else { panic!("{change:?}") };
     assert_eq!(stored.checkpoint.0, "{memory}");
     assert_eq!(*informed.borrow_and_update(), Tenure::Standby, "the engine has not asked for more yet");
     assert!(timeout(Duration::from_millis(300), objects.next()).await.is_err());
-    timeout(Duration::from_secs(20), informed.wait_for(|tenure| *tenure == Tenure::Held)).await.unwrap().unwrap();
+    timeout(Duration::from_secs(20), informed.wait_for(|tenure| tenure.is_held())).await.unwrap().unwrap();
     running.abort();
 }
 
