@@ -10,6 +10,7 @@ use tidegate_calculator::memory::Memory;
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::{Evidence, Observation, TargetState};
 use tidegate_calculator::policy::Policy;
+use tidegate_calculator::rules::{Block, Change, Condition, Gate, StepRule, TriggerRules};
 use tidegate_calculator::source::{Measured, MetricSpec, MetricType, Milli, Reading};
 use tidegate_calculator::time::{Now, Span, Tick};
 
@@ -77,6 +78,72 @@ fn decisions(criterion: &mut Criterion) {
     }
 }
 
+/// Three triggers with a rule each way, a gate over the first, and every timer running.
+fn rules(criterion: &mut Criterion) {
+    let mut policy = policy(None);
+    let step = |condition, change| StepRule {
+        condition,
+        per_replica: true,
+        held_for: Some(Span::seconds(600)),
+        every: None,
+        change,
+    };
+    let steps = vec![
+        step(Condition::Above(Milli::units(20)), Change::Add(1)),
+        step(Condition::Below(Milli::units(10)), Change::Remove(1)),
+    ];
+    policy.rules.triggers = vec![TriggerRules { steps, ..TriggerRules::default() }; 3];
+    policy.rules.gates.push(Gate {
+        name: "pressure".into(),
+        trigger: 0,
+        closes: Condition::Above(Milli::units(70)),
+        held_for: Span::ZERO,
+        release: None,
+        block: Block::ScaleDown,
+    });
+    let mut memory = memory(&policy);
+    let target = TargetState { replicas: 40, existing: 40, ready: Some(40) };
+    for (name, total) in [("raise", 9_000), ("lower", 100)] {
+        let triggers = evidence(total);
+        let observed = Observation { target, triggers: &triggers, created: Tick(0), wall: jiff::Timestamp::UNIX_EPOCH };
+        let first = decide(&policy, &memory, &observed, NOW - Span::seconds(10));
+        memory.take(&first.effects, NOW - Span::seconds(10));
+        criterion.bench_function(&format!("decide/rules/{name}"), |bencher| {
+            bencher.iter(|| decide(black_box(&policy), black_box(&memory), black_box(&observed), NOW));
+        });
+    }
+}
+
+/// A million decisions of one object, a pass every 5 s, demand that goes up and down: what the memory holds must not grow with time.
+fn growth(_: &mut Criterion) {
+    let policy = policy(Some(300));
+    let (mut memory, mut replicas, mut tick) = (Memory::default(), 10, NOW);
+    let mut early = 0;
+    for pass in 1..=1_000_000_i64 {
+        tick = tick + Span::seconds(5);
+        let triggers = evidence(500 + (pass * 7_919) % 9_000);
+        let target = TargetState { replicas, existing: replicas, ready: Some(replicas) };
+        let observed = Observation { target, triggers: &triggers, created: Tick(0), wall: jiff::Timestamp::UNIX_EPOCH };
+        let decision = decide(&policy, &memory, &observed, tick);
+        memory.take(&decision.effects, tick);
+        if let Some(to) = decision.write {
+            memory.scaled(&policy, replicas, to, tick);
+            replicas = to;
+        }
+        if pass == 10_000 {
+            early = resident().unwrap_or_default();
+        }
+    }
+    let last = resident().unwrap_or_default();
+    println!("decide/growth           resident after 10,000 decisions {early} KiB, after 1,000,000 {last} KiB");
+}
+
+/// The resident memory of this process in KiB, where the system tells it.
+fn resident() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().trim_end_matches(" kB").trim().parse().ok()
+}
+
 fn checkpoints(criterion: &mut Criterion) {
     let policy = policy(Some(300));
     let memory = memory(&policy);
@@ -88,5 +155,5 @@ fn checkpoints(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, decisions, checkpoints);
+criterion_group!(benches, decisions, rules, growth, checkpoints);
 criterion_main!(benches);
