@@ -27,6 +27,18 @@ static TRIGGER_TYPES: &[TriggerType] = &[
     crate::metrics_apis::PODS_METRIC,
     #[cfg(feature = "redis")]
     crate::redis::TRIGGER_TYPE,
+    #[cfg(feature = "redis")]
+    crate::redis::CLIENTS,
+    #[cfg(feature = "redis")]
+    crate::redis::CLUSTER,
+    #[cfg(feature = "redis")]
+    crate::redis::CLUSTER_STREAMS,
+    #[cfg(feature = "redis")]
+    crate::redis::SENTINEL,
+    #[cfg(feature = "redis")]
+    crate::redis::SENTINEL_STREAMS,
+    #[cfg(feature = "redis")]
+    crate::redis::STREAMS,
 ];
 
 /// What is known of one trigger type.

@@ -82,28 +82,138 @@ const KAFKA: Row = Row {
     no_data: |stream| scripted_kafka::Broker { topics: &[], ..CAUGHT_UP }.serve(stream),
 };
 
+#[cfg(feature = "redis")]
+const REDIS: Row = Row {
+    name: "redis",
+    metadata: &[("address", "{address}"), ("listName", "jobs"), ("listLength", "5")],
+    auth: &[],
+    bad: &[
+        (("listName", ""), "metadata.listName"),
+        (("address", ""), "metadata.address"),
+        (("address", "nowhere"), "metadata.address"),
+        (("listLength", "1O"), "metadata.listLength"),
+        (("databaseIndex", "-1"), "metadata.databaseIndex"),
+        (("enableTLS", "yes"), "metadata.enableTLS"),
+    ],
+    zero: |stream| say(stream, ":0\r\n"),
+    refused: |stream| say(stream, "-NOAUTH Authentication required.\r\n"),
+    no_data: |stream| say(stream, "$-1\r\n"),
+};
+
+#[cfg(feature = "redis")]
+const REDIS_STREAMS: Row = Row {
+    name: "redis-streams",
+    metadata: &[("address", "{address}"), ("stream", "jobs"), ("consumerGroup", "workers"), ("lagCount", "5")],
+    bad: &[
+        (("stream", ""), "metadata.stream"),
+        (("address", ""), "metadata.address"),
+        (("address", "nowhere"), "metadata.address"),
+        (("lagCount", "1O"), "metadata.lagCount"),
+        (("pendingEntriesCount", "-1"), "metadata.pendingEntriesCount"),
+        (("streamLength", "-1"), "metadata.streamLength"),
+        (("activationLagCount", "x"), "metadata.activationLagCount"),
+        (("activation", "pull"), "metadata.activation"),
+    ],
+    zero: |stream| say(stream, "-ERR no such key\r\n"),
+    ..REDIS
+};
+
+/// A Redis that is a cluster of its own and its own Sentinel, and gives one answer to everything else.
+#[cfg(feature = "redis")]
+fn say_here(mut stream: TcpStream, answer: &'static str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let port = stream.local_addr().unwrap().port().to_string();
+        let slots = format!("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$2\r\nid\r\n");
+        let master = format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len());
+        let mut heard = [0; 4096];
+        while let Ok(length @ 1..) = stream.read(&mut heard).await {
+            let command = String::from_utf8_lossy(&heard[..length]);
+            let answer = if command.contains("CLUSTER") {
+                &slots
+            } else if command.contains("SENTINEL") {
+                &master
+            } else {
+                answer
+            };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+}
+
 const ROWS: &[Row] = &[
     #[cfg(feature = "kafka")]
     Row { name: "apache-kafka", ..KAFKA },
     #[cfg(feature = "kafka")]
     KAFKA,
     #[cfg(feature = "redis")]
+    REDIS,
+    #[cfg(feature = "redis")]
     Row {
-        name: "redis",
-        metadata: &[("address", "{address}"), ("listName", "jobs"), ("listLength", "5")],
-        auth: &[],
+        name: "redis-clients",
+        metadata: &[("address", "{address}"), ("targetValue", "5")],
+        bad: &[
+            (("targetValue", ""), "metadata.targetValue"),
+            (("targetValue", "0"), "metadata.targetValue"),
+            (("activationTargetValue", "many"), "metadata.activationTargetValue"),
+            (("field", "two words"), "metadata.field"),
+            (("address", ""), "metadata.address"),
+            (("address", "a:1,nowhere"), "metadata.address"),
+        ],
+        zero: |stream| say(stream, "$21\r\nconnected_clients:0\r\n\r\n"),
+        no_data: |stream| say(stream, "$0\r\n\r\n"),
+        ..REDIS
+    },
+    #[cfg(feature = "redis")]
+    Row {
+        name: "redis-cluster",
         bad: &[
             (("listName", ""), "metadata.listName"),
             (("address", ""), "metadata.address"),
-            (("address", "nowhere"), "metadata.address"),
+            (("address", "a:1,nowhere"), "metadata.address"),
             (("listLength", "1O"), "metadata.listLength"),
-            (("databaseIndex", "-1"), "metadata.databaseIndex"),
-            (("enableTLS", "yes"), "metadata.enableTLS"),
         ],
-        zero: |stream| say(stream, ":0\r\n"),
-        refused: |stream| say(stream, "-NOAUTH Authentication required.\r\n"),
-        no_data: |stream| say(stream, "$-1\r\n"),
+        zero: |stream| say_here(stream, ":0\r\n"),
+        no_data: |stream| say_here(stream, "$-1\r\n"),
+        ..REDIS
     },
+    #[cfg(feature = "redis")]
+    Row {
+        name: "redis-cluster-streams",
+        zero: |stream| say_here(stream, "-ERR no such key\r\n"),
+        no_data: |stream| say_here(stream, "$-1\r\n"),
+        ..REDIS_STREAMS
+    },
+    #[cfg(feature = "redis")]
+    Row {
+        name: "redis-sentinel",
+        metadata: &[("address", "{address}"), ("sentinelMaster", "mymaster"), ("listName", "jobs")],
+        bad: &[
+            (("listName", ""), "metadata.listName"),
+            (("address", ""), "metadata.address"),
+            (("address", "a:1,nowhere"), "metadata.address"),
+            (("sentinelMaster", ""), "metadata.sentinelMaster"),
+            (("databaseIndex", "-1"), "metadata.databaseIndex"),
+        ],
+        zero: |stream| say_here(stream, ":0\r\n"),
+        no_data: |stream| say_here(stream, "$-1\r\n"),
+        ..REDIS
+    },
+    #[cfg(feature = "redis")]
+    Row {
+        name: "redis-sentinel-streams",
+        metadata: &[
+            ("address", "{address}"),
+            ("sentinelMaster", "mymaster"),
+            ("stream", "jobs"),
+            ("consumerGroup", "workers"),
+            ("lagCount", "5"),
+        ],
+        zero: |stream| say_here(stream, "-ERR no such key\r\n"),
+        no_data: |stream| say_here(stream, "$-1\r\n"),
+        ..REDIS_STREAMS
+    },
+    #[cfg(feature = "redis")]
+    REDIS_STREAMS,
 ];
 
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -14,29 +14,29 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// Closed while the endpoint works; open for a pause after each failure in a row.
 #[derive(Debug, Default)]
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     failures: u32,
     open: Option<(Instant, ReadError)>,
 }
 
 impl Breaker {
     /// The error to answer without asking, while a pause lasts.
-    pub(super) fn refusal(&self, now: Instant) -> Option<&ReadError> {
+    pub(crate) fn refusal(&self, now: Instant) -> Option<&ReadError> {
         self.open.as_ref().filter(|(until, _)| now < *until).map(|(_, error)| error)
     }
 
     /// When the endpoint will be asked again, and the error it failed with, until it has worked again.
-    pub(super) fn failure(&self) -> Option<(Instant, ReadError)> {
+    pub(crate) fn failure(&self) -> Option<(Instant, ReadError)> {
         self.open.clone()
     }
 
     /// The endpoint answered.
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         *self = Self::default();
     }
 
     /// The endpoint failed: every query to it would have.
-    pub(super) fn failed(&mut self, now: Instant, error: ReadError) {
+    pub(crate) fn failed(&mut self, now: Instant, error: ReadError) {
         let doubled = FIRST.saturating_mul(2_u32.saturating_pow(self.failures.min(16)));
         self.failures = self.failures.saturating_add(1);
         self.open = Some((now + jittered(doubled.min(LONGEST)), error));

@@ -23,6 +23,8 @@ use tidegate_calculator::source::EndpointId;
 use crate::surroundings::{Nowhere, Surroundings};
 
 pub(crate) use actor::{Backend, Endpoint};
+#[cfg(feature = "redis")]
+pub(crate) use breaker::Breaker;
 pub(crate) use feed::{Feed, Publisher, Session};
 
 /// How long a connection outlives its last user: an object that is replaced by an edited one finds it still open.

@@ -16,6 +16,20 @@ use tokio_rustls::TlsConnector;
 use super::errors;
 use crate::tls::TlsOptions;
 
+/// Where a server listens.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Address {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+/// How to speak to servers.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Access {
+    pub(super) credentials: Option<Credentials>,
+    pub(super) tls: Option<TlsOptions>,
+}
+
 /// A server and how to speak to it. Triggers with equal servers share their connections.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Server {
@@ -49,11 +63,32 @@ pub(super) struct Connection {
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+impl Address {
+    pub(super) fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
 impl Server {
+    pub(super) fn new(address: Address, access: Access) -> Self {
+        let (Address { host, port }, Access { credentials, tls }) = (address, access);
+        Self { host, port, credentials, tls }
+    }
+
+    pub(super) fn address(&self) -> Address {
+        Address::new(&self.host, self.port)
+    }
+
     /// What the server is called in messages.
     pub(super) fn name(&self) -> String {
-        let Self { host, port, .. } = self;
-        if host.contains(':') { format!("Redis at [{host}]:{port}") } else { format!("Redis at {host}:{port}") }
+        format!("Redis at {}", self.address())
     }
 }
 

@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 
-use tidegate_calculator::source::{Parameters, Secret};
+use crate::registry::Checked;
+use tidegate_calculator::source::{Milli, Parameters, Secret, TriggerSpec};
 
+use super::super::connection::Server;
+use super::lists::{CLUSTER, SENTINEL, SINGLE};
 use super::*;
 use crate::parameters::Known;
 use crate::registry;
@@ -31,14 +34,26 @@ fn warnings(metadata: &[(&str, &str)], auth: &[(&str, &str)]) -> Vec<String> {
 
 fn read(metadata: &[(&str, &str)], auth: &[(&str, &str)]) -> Settings {
     let (env, auth) = (BTreeMap::new(), secrets(auth));
-    let values = Values::resolve(&spec(metadata), PARAMETERS, Known::Values(&env), Known::Values(&auth));
+    let values = Values::resolve(&spec(metadata), SINGLE, Known::Values(&env), Known::Values(&auth));
     assert_eq!(values.errors, []);
-    settings(&spec(metadata), &values).unwrap()
+    lists::settings(&spec(metadata), &values, Layout::Single).unwrap()
+}
+
+fn whole_server(metadata: &[(&str, &str)], auth: &[(&str, &str)]) -> Server {
+    let Place::Server(server) = read(metadata, auth).place else { panic!("one server") };
+    (*server).clone()
 }
 
 fn server(metadata: &[(&str, &str)]) -> String {
-    let Server { host, port, .. } = read(metadata, &[]).server;
+    let Server { host, port, .. } = whole_server(metadata, &[]);
     format!("{host} {port}")
+}
+
+fn place(parameters: &[Parameter], layout: Layout, metadata: &[(&str, &str)], auth: &[(&str, &str)]) -> Place {
+    let (env, auth) = (BTreeMap::new(), secrets(auth));
+    let values = Values::resolve(&spec(metadata), parameters, Known::Values(&env), Known::Values(&auth));
+    assert_eq!(values.errors, []);
+    place::place(&values, layout).unwrap()
 }
 
 #[test]
@@ -82,12 +97,11 @@ fn what_is_not_seen_is_not_judged() {
 
 #[test]
 fn tls_is_switched_in_one_place() {
-    assert!(read(&[("address", "a:1")], &[]).server.tls.is_none());
-    assert!(
-        read(&[("address", "a:1"), ("enableTLS", "true"), ("unsafeSsl", "true")], &[]).server.tls.unwrap().insecure
-    );
-    assert!(read(&[("address", "a:1")], &[("tls", "enable")]).server.tls.is_some());
-    assert!(read(&[("address", "a:1")], &[("tls", "disable")]).server.tls.is_none());
+    assert!(whole_server(&[("address", "a:1")], &[]).tls.is_none());
+    let insecure = whole_server(&[("address", "a:1"), ("enableTLS", "true"), ("unsafeSsl", "true")], &[]);
+    assert!(insecure.tls.unwrap().insecure);
+    assert!(whole_server(&[("address", "a:1")], &[("tls", "enable")]).tls.is_some());
+    assert!(whole_server(&[("address", "a:1")], &[("tls", "disable")]).tls.is_none());
     let both = ["metadata.enableTLS: \"true\" cannot be set together with tls of the authenticationRef; set one"];
     assert_eq!(errors(&[("address", "a:1"), ("enableTLS", "true")], &[("tls", "enable")]), both);
     let flawed = errors(&[("address", "a:1"), ("enableTLS", "true")], &[("ca", "s3cret"), ("cert", "s3cret")]);
@@ -110,8 +124,7 @@ fn what_has_no_effect_is_a_warning() {
         ["metadata.username: \"u\" has no effect without a password"]
     );
     assert_eq!(warnings(&[("addresses", "a:1,b:2")], &[]).len(), 1);
-    let sentinel =
-        "metadata.sentinelMaster: \"m\" has no effect; it belongs to redis-sentinel, which is not supported yet";
+    let sentinel = "metadata.sentinelMaster: \"m\" has no effect; it belongs to redis-sentinel";
     assert_eq!(warnings(&[address, ("sentinelMaster", "m")], &[]), [sentinel]);
     assert_eq!(warnings(&[address, ("listLenght", "5")], &[]).len(), 1);
 }
@@ -137,13 +150,66 @@ fn numbers_and_words_are_checked() {
     );
     assert_eq!(errors(&[address, ("activationListLength", "x")], &[]).len(), 1);
     let settings = read(&[address, ("listLength", "0"), ("activation", "push"), ("databaseIndex", "3")], &[]);
-    assert_eq!((settings.metric.target, settings.push, settings.database), (Milli(0), true, 3));
+    assert_eq!((settings.metric.target, settings.push), (Milli(0), true));
+    assert_eq!(settings.question.key().map(|key| key.database), Some(3));
 }
 
 #[test]
 fn a_password_alone_is_enough_and_is_never_printed() {
     let settings = read(&[("address", "a:1"), ("password", "hunter2")], &[]);
-    assert!(settings.server.credentials.as_ref().is_some_and(|known| known.username.is_none()));
+    let server = whole_server(&[("address", "a:1"), ("password", "hunter2")], &[]);
+    assert!(server.credentials.as_ref().is_some_and(|known| known.username.is_none()));
     assert!(!format!("{settings:?}").contains("hunter2"));
-    assert!(read(&[("address", "a:1"), ("username", "u")], &[]).server.credentials.is_none());
+    assert!(whole_server(&[("address", "a:1"), ("username", "u")], &[]).credentials.is_none());
+}
+
+#[test]
+fn a_cluster_takes_all_addresses_and_then_all_hosts() {
+    let metadata = [("addresses", "a:1, b:2"), ("hosts", "c,d"), ("ports", "3,4")];
+    let Place::Cluster(seeds) = place(CLUSTER, Layout::Cluster, &metadata, &[]) else { panic!("a cluster") };
+    let names: Vec<String> = seeds.addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["a:1", "b:2", "c:3", "d:4"]);
+    assert_eq!(seeds.name(), "Redis cluster at a:1, b:2, c:3, d:4");
+}
+
+#[test]
+fn sentinels_have_a_user_of_their_own_and_the_masters_tls() {
+    let auth =
+        [("password", "of the master"), ("sentinelPassword", "hunter2"), ("sentinelUsername", "s"), ("tls", "enable")];
+    let metadata = [("addresses", "a:1,b:2"), ("sentinelMaster", "mymaster")];
+    let Place::Master(watched) = place(SENTINEL, Layout::Sentinel, &metadata, &auth) else { panic!("a master") };
+    assert_eq!(watched.name(), "Redis master \"mymaster\" of the Sentinels at a:1, b:2");
+    let passwords = [&watched.access, &watched.sentinel].map(|access| {
+        let known = access.credentials.clone().unwrap();
+        (known.username.map(|name| name.expose().to_owned()), known.password.expose().to_owned(), access.tls.is_some())
+    });
+    assert_eq!(passwords[0], (None, "of the master".to_owned(), true));
+    assert_eq!(passwords[1], (Some("s".to_owned()), "hunter2".to_owned(), true));
+    assert!(!format!("{watched:?}").contains("hunter2"));
+}
+
+#[test]
+fn each_type_says_what_it_needs_and_what_it_does_not_use() {
+    let found = |kind: &str, metadata: &[(&str, &str)]| {
+        let spec = TriggerSpec { kind: kind.to_owned(), ..spec(metadata) };
+        let none = BTreeMap::new();
+        let Checked { errors, warnings, .. } = registry::check(&spec, Known::Values(&none), Known::Values(&none));
+        let texts = |all: Vec<Problem>| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+        (texts(errors), texts(warnings))
+    };
+    let two = ("addresses", "a:1,b:2");
+    let master = "metadata.sentinelMaster: is required; it is read from metadata, authenticationRef, the container's \
+                  environment (...FromEnv)";
+    assert_eq!(found("redis-sentinel", &[two]).0, [master]);
+    assert_eq!(found("redis-cluster", &[two]), (Vec::new(), Vec::new()));
+    let database = "metadata.databaseIndex: \"3\" has no effect; a cluster has one database";
+    assert_eq!(found("redis-cluster", &[two, ("databaseIndex", "3")]).1, [database]);
+    let user = "metadata.sentinelUsername: \"u\" has no effect without a password";
+    assert_eq!(found("redis-sentinel", &[two, ("sentinelMaster", "m"), ("sentinelUsername", "u")]).1, [user]);
+    let second = ("addresses", "a:1,b");
+    for kind in ["redis-cluster", "redis-sentinel"] {
+        assert!(found(kind, &[second, ("sentinelMaster", "m")]).0[0].contains("is not host:port"), "{kind}");
+    }
+    let counts = found("redis-cluster", &[("hosts", "a,b"), ("ports", "1")]).0;
+    assert_eq!(counts, ["metadata.ports: \"1\" needs as many entries as host: 2 hosts, 1 ports"]);
 }

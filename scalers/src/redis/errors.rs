@@ -84,10 +84,7 @@ pub(super) fn query(server: &Server, key: &Key, command: &str, error: &RedisErro
             let what = format!("{subject}: the user has no permission for {command} on it (NOPERM)");
             ReadError::query(ReadErrorKind::Auth, what)
         }
-        Some("MOVED" | "ASK" | "CROSSSLOT") => {
-            let what = format!("{subject}: the server is part of a cluster, which the type redis cannot read");
-            ReadError::query(ReadErrorKind::Config, what)
-        }
+        Some("MOVED" | "ASK" | "CROSSSLOT") => clustered(server, Some(key)),
         Some(code) if command == "SELECT" => {
             let what = format!("{subject}: database {} cannot be selected ({code})", key.database);
             ReadError::query(ReadErrorKind::Config, what)
@@ -95,6 +92,53 @@ pub(super) fn query(server: &Server, key: &Key, command: &str, error: &RedisErro
         Some(code) => ReadError::query(ReadErrorKind::Protocol, format!("{subject}: {command} failed ({code})")),
         None => endpoint(server, error),
     }
+}
+
+/// A key that lives on another node of a cluster, where no cluster is read.
+pub(super) fn clustered(server: &Server, key: Option<&Key>) -> ReadError {
+    let subject = key.map_or(String::new(), |key| format!("key {:?} of ", key.name));
+    let what = format!("{subject}{}: the server is part of a cluster; use redis-cluster", server.name());
+    ReadError::query(ReadErrorKind::Config, what)
+}
+
+/// An error of the server about a command without a key.
+pub(super) fn statement(server: &Server, command: &str, error: &RedisError) -> ReadError {
+    if let Some(refused) = refusal(server, error) {
+        return refused;
+    }
+    let name = server.name();
+    match error.code() {
+        Some("NOPERM") => {
+            ReadError::query(ReadErrorKind::Auth, format!("{name}: the user has no permission for {command} (NOPERM)"))
+        }
+        Some(code) => ReadError::query(ReadErrorKind::Protocol, format!("{name}: {command} failed ({code})")),
+        None => endpoint(server, error),
+    }
+}
+
+/// A reply that is not one to this command.
+pub(super) fn not_an_answer(server: &Server, command: &str) -> ReadError {
+    let what = format!("{}: the answer to {command} is not one that Redis gives", server.name());
+    ReadError::query(ReadErrorKind::Protocol, what)
+}
+
+/// An answer to another question than the one that was asked, by a defect of ours.
+pub(super) fn mistaken(name: &str) -> ReadError {
+    ReadError::query(ReadErrorKind::Protocol, format!("{name} gave an answer to another question"))
+}
+
+/// A consumer group that does not exist, so that nobody knows what is pending in it.
+pub(super) fn no_group(server: &Server, key: &Key, group: &str) -> ReadError {
+    let subject = format!("stream {:?} of {}", key.name, server.name());
+    let what = format!("{subject}: there is no consumer group {group:?}, or no such stream (NOGROUP)");
+    ReadError::query(ReadErrorKind::Config, what)
+}
+
+/// A server that knows no lag.
+pub(super) fn too_old(server: &Server, key: &Key) -> ReadError {
+    let subject = format!("stream {:?} of {}", key.name, server.name());
+    let what = format!("{subject}: the server does not tell the lag of groups; lagCount needs Redis 7 or later");
+    ReadError::query(ReadErrorKind::Config, what)
 }
 
 /// A key that has no length. The type is known unless the user may not ask for it.

@@ -1,28 +1,44 @@
-//! The trigger `redis`: how many elements a list, set, sorted set or hash of a stand-alone server holds.
+//! The triggers on Redis: how many elements a list, set, sorted set or hash holds, how many entries of a stream wait,
+//! and what a server says about itself.
 //!
-//! All triggers of one server and user share one connection ([`connection`]); their lengths are read in one pipeline
-//! ([`lengths`]). With `activation: push` one more connection listens for changes ([`push`]).
+//! A trigger has a place to read from ([`source`]), which is one server, the master that Sentinels name ([`sentinel`]),
+//! or a cluster ([`cluster`]), and a question ([`question`]). All triggers of one place and user share its connections,
+//! one a server; what is due at one moment is read in one pipeline a server ([`node`]). With `activation: push` one more
+//! connection a server listens for changes ([`push`]). The types differ only in what they can say ([`declaration`],
+//! [`types`]).
 
+mod clients;
+mod cluster;
 mod connection;
 mod declaration;
 mod errors;
+mod figures;
 mod lengths;
+mod node;
 mod push;
+mod question;
+mod race;
+mod sentinel;
+mod slots;
+mod source;
+mod streams;
+mod types;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tidegate_calculator::source::{
-    ConfigError, Deadline, EndpointId, Measured, MetricSpec, Milli, Occasion, ReadError, Reading, Readings,
-    TriggerSpec, Wake,
+    ConfigError, Deadline, EndpointId, Measured, MetricSpec, Milli, Occasion, ReadError, Reading, Readings, Wake,
 };
 
 use crate::endpoint::{Endpoint, Endpoints, Feed, identify};
-use crate::parameters::Values;
-use crate::registry::TriggerType;
 use crate::scaler::{Scaler, Watch};
-use lengths::Lengths;
+use declaration::Settings;
 use push::Changes;
+use question::{Answer, Question};
+use source::Source;
+
+pub(crate) use types::{CLIENTS, CLUSTER, CLUSTER_STREAMS, SENTINEL, SENTINEL_STREAMS, STREAMS, TRIGGER_TYPE};
 
 /// A key of one database.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -31,53 +47,25 @@ struct Key {
     name: Arc<str>,
 }
 
-/// One built `redis` trigger.
+/// One built trigger on a key.
 struct RedisScaler {
     id: EndpointId,
-    endpoint: Endpoint<Lengths>,
+    /// What the place is called in messages.
+    name: String,
+    endpoint: Endpoint<Source>,
     changes: Option<Arc<Feed<Changes>>>,
-    key: Key,
+    question: Question,
     activation: i64,
     metric: MetricSpec,
 }
 
-/// The registry's entry.
-pub(crate) const TRIGGER_TYPE: TriggerType = TriggerType {
-    name: "redis",
-    summary: "The length of a list, set, sorted set or hash on a stand-alone Redis server.",
-    parameters: declaration::PARAMETERS,
-    example: "\
-- type: redis
-  metadata:
-    address: redis.shop.svc.cluster.local:6379
-    listName: orders
-    listLength: \"100\"
-",
-    example_metadata: &[
-        ("address", "redis.shop.svc.cluster.local:6379"),
-        ("listName", "orders"),
-        ("listLength", "100"),
-    ],
-    scaler: "redisScaler",
-    notes: include_str!("notes.md"),
-    check: declaration::check,
-    open,
-};
-
-fn open(spec: &TriggerSpec, values: &Values, endpoints: &Endpoints) -> Result<Box<dyn Scaler>, ConfigError> {
+fn open(settings: Option<Settings>, endpoints: &Endpoints) -> Result<Box<dyn Scaler>, ConfigError> {
     let incomplete = || ConfigError::one("metadata", None, "is not complete");
-    let settings = declaration::settings(spec, values).ok_or_else(incomplete)?;
-    let (id, name) = (identify("redis", &settings.server), settings.server.name());
-    let server = Arc::new(settings.server);
-    let changes = settings.push.then(|| Feed::open(endpoints, id, &name, || Changes::new(Arc::clone(&server))));
-    Ok(Box::new(RedisScaler {
-        id,
-        endpoint: Endpoint::open(endpoints, id, &name, || Lengths::new(server)),
-        changes,
-        key: Key { database: settings.database, name: settings.list.into() },
-        activation: settings.activation,
-        metric: settings.metric,
-    }))
+    let Settings { place, question, activation, push, metric } = settings.ok_or_else(incomplete)?;
+    let (id, name) = (identify("redis", &place), place.name());
+    let changes = push.then(|| Feed::open(endpoints, id, &name, || Changes::new(place.clone())));
+    let endpoint = Endpoint::open(endpoints, id, &name, || Source::new(&place));
+    Ok(Box::new(RedisScaler { id, name, endpoint, changes, question, activation, metric }))
 }
 
 #[async_trait]
@@ -87,12 +75,14 @@ impl Scaler for RedisScaler {
     }
 
     async fn read(&self, _: Occasion, deadline: Deadline) -> Result<Readings, ReadError> {
-        let length = self.endpoint.ask(self.key.clone(), deadline).await?;
-        let value = Measured::Total(vec![Milli::units(length)]);
-        Ok(vec![(self.metric.clone(), Reading { value, active: length > self.activation })])
+        let Answer::Count(count) = self.endpoint.ask(self.question.clone(), deadline).await? else {
+            return Err(errors::mistaken(&self.name));
+        };
+        let value = Measured::Total(vec![Milli::units(count)]);
+        Ok(vec![(self.metric.clone(), Reading { value, active: count > self.activation })])
     }
 
     fn watch(&self, wake: Wake) -> Option<Watch> {
-        self.changes.as_ref()?.watch(self.key.clone(), wake)
+        self.changes.as_ref()?.watch(self.question.clone(), wake)
     }
 }

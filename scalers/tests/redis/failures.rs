@@ -2,19 +2,14 @@
 
 use std::time::Duration;
 
-use tidegate_calculator::source::{ErrorScope, Occasion, ReadError, ReadErrorKind};
+use tidegate_calculator::source::{ErrorScope, Occasion, ReadErrorKind};
 use tidegate_scalers::Endpoints;
 use tokio::time::Instant;
 
 use crate::fake::Fake;
-use crate::server::{DEADLINE, PATIENCE, Server, Trigger, eventually, free_port, length};
+use crate::server::{DEADLINE, PATIENCE, Server, Trigger, class, eventually, free_port, length};
 
 const ENDPOINT: ErrorScope = ErrorScope::Endpoint;
-
-fn class(outcome: Result<(i64, bool), ReadError>) -> (ReadErrorKind, ErrorScope) {
-    let error = outcome.expect_err("a failure");
-    (error.kind, error.scope)
-}
 
 #[tokio::test]
 async fn wrong_and_missing_passwords_are_told_apart_from_other_failures() {

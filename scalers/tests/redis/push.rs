@@ -12,15 +12,15 @@ use crate::fake::Fake;
 use crate::server::{Server, Trigger, eventually, length};
 
 /// A subscription that counts its wakes.
-struct Watched {
-    scaler: Box<dyn Scaler>,
+pub(crate) struct Watched {
+    pub(crate) scaler: Box<dyn Scaler>,
     wakes: Arc<AtomicUsize>,
     watch: Option<Watch>,
 }
 
 impl Watched {
     /// Opens the trigger and waits until the server has been asked to push.
-    async fn open(trigger: &Trigger, endpoints: &Endpoints) -> Self {
+    pub(crate) async fn open(trigger: &Trigger, endpoints: &Endpoints) -> Self {
         let (scaler, wakes) = (trigger.open(endpoints), Arc::new(AtomicUsize::new(0)));
         let count = Arc::clone(&wakes);
         let wake: Wake = Arc::new(move || _ = count.fetch_add(1, Ordering::SeqCst));
@@ -34,12 +34,12 @@ impl Watched {
         self.wakes.load(Ordering::SeqCst)
     }
 
-    async fn more_than(&self, before: usize) {
+    pub(crate) async fn more_than(&self, before: usize) {
         eventually("a wake", async || self.count() > before).await;
     }
 
     /// Lets the window of earlier wakes run out.
-    async fn rest(&self) -> usize {
+    pub(crate) async fn rest(&self) -> usize {
         let mut before = self.count();
         loop {
             sleep(Duration::from_millis(400)).await;
@@ -51,7 +51,7 @@ impl Watched {
     }
 }
 
-const PUSH: (&str, &str) = ("activation", "push");
+pub(crate) const PUSH: (&str, &str) = ("activation", "push");
 
 /// A user who may not use client tracking, so that keyspace notifications are left.
 const NO_TRACKING: &str = "ACL SETUSER scaler on >pass ~* &* +@all -client|tracking";

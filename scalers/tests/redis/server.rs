@@ -9,7 +9,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tidegate_calculator::source::{Deadline, Occasion, Parameters, ReadError, Reading, Secret, TriggerSpec};
+use tidegate_calculator::source::{
+    Deadline, ErrorScope, Occasion, Parameters, ReadError, ReadErrorKind, Reading, Secret, TriggerSpec,
+};
 use tidegate_scalers::{Endpoints, Scaler, open};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -95,9 +97,13 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// A trigger on this server's list `jobs`, with these metadata on top.
     pub(crate) fn trigger(&self, metadata: &[(&str, &str)]) -> Trigger {
-        Trigger::new(&format!("127.0.0.1:{}", self.port), metadata)
+        Trigger::new(&self.address(), metadata)
     }
 }
 
@@ -115,6 +121,12 @@ pub(crate) struct Trigger {
 }
 
 impl Trigger {
+    /// A trigger of this type with these metadata alone.
+    pub(crate) fn of(kind: &str, metadata: &[(&str, &str)]) -> Self {
+        let spec = TriggerSpec { kind: kind.to_owned(), ..TriggerSpec::default() };
+        Self { spec, parameters: Parameters::default() }.with(metadata)
+    }
+
     pub(crate) fn new(address: &str, metadata: &[(&str, &str)]) -> Self {
         let base = [("address", address), ("listName", "jobs")];
         let metadata = base.iter().chain(metadata).map(|(key, text)| ((*key).to_owned(), (*text).to_owned()));
@@ -143,6 +155,12 @@ impl Trigger {
     pub(crate) async fn read(&self) -> Result<(i64, bool), ReadError> {
         length(&*self.open(&Endpoints::new())).await
     }
+}
+
+/// A failure's class.
+pub(crate) fn class(outcome: Result<(i64, bool), ReadError>) -> (ReadErrorKind, ErrorScope) {
+    let error = outcome.expect_err("a failure");
+    (error.kind, error.scope)
 }
 
 /// The length that a trigger reads, and whether it is active.

@@ -8,6 +8,7 @@ use rcgen::{
 use tempfile::TempDir;
 use tidegate_calculator::source::{ErrorScope, ReadErrorKind};
 
+use crate::sentinel::Sentinel;
 use crate::server::{Server, Trigger};
 
 /// Certificates of one private authority, and a server that asks for them.
@@ -47,16 +48,26 @@ impl Authority {
         self.serve(self.issue(&["127.0.0.1", "localhost"], ExtendedKeyUsagePurpose::ServerAuth), clients).await
     }
 
-    async fn serve(&self, (cert, key): (String, KeyPair), clients: &str) -> Option<Server> {
+    async fn serve(&self, identity: (String, KeyPair), clients: &str) -> Option<Server> {
+        let [ca, cert, key] = self.write(identity);
+        let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key];
+        Server::start(&[&files[..], &["--tls-auth-clients", clients]].concat()).await
+    }
+
+    /// The files of the authority, of a certificate and of its key.
+    fn write(&self, (cert, key): (String, KeyPair)) -> [String; 3] {
         let path = |name: &str, text: &str| {
             let path = self.files.path().join(name);
             std::fs::write(&path, text).unwrap();
             path.to_str().unwrap().to_owned()
         };
-        let (ca, cert, key) = (path("ca", &self.pem()), path("cert", &cert), path("key", &key.serialize_pem()));
-        let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key];
-        Server::start(&[&files[..], &["--tls-auth-clients", clients]].concat()).await
+        [path("ca", &self.pem()), path("cert", &cert), path("key", &key.serialize_pem())]
     }
+}
+
+/// The name that servers of these tests have.
+fn loopback(authority: &Authority) -> [String; 3] {
+    authority.write(authority.issue(&["127.0.0.1", "localhost"], ExtendedKeyUsagePurpose::ServerAuth))
 }
 
 fn over_tls(server: &Server, metadata: &[(&str, &str)]) -> Trigger {
@@ -130,4 +141,46 @@ async fn push_works_over_tls() {
     let bell = std::sync::Arc::clone(&woken);
     let _watch = scaler.watch(std::sync::Arc::new(move || bell.notify_one())).unwrap();
     tokio::time::timeout(crate::server::PATIENCE, woken.notified()).await.expect("a wake when the key is listened to");
+}
+
+#[tokio::test]
+async fn a_cluster_is_read_over_tls_at_the_addresses_it_announces() {
+    let authority = Authority::new();
+    let [ca, cert, key] = loopback(&authority);
+    let bus = crate::server::free_port().to_string();
+    let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key];
+    let cluster =
+        ["--tls-auth-clients", "no", "--tls-cluster", "yes", "--cluster-enabled", "yes", "--cluster-port", &bus];
+    let Some(server) = Server::start(&[&files[..], &cluster].concat()).await else { return };
+    let cli = std::process::Command::new("redis-cli")
+        .args(["-p", &server.port.to_string(), "--tls", "--cacert", &ca, "CLUSTER", "ADDSLOTSRANGE", "0", "16383"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&cli.stdout).trim(), "OK", "{cli:?}");
+    let metadata = [("address", server.address()), ("listName", "jobs".to_owned()), ("enableTLS", "true".to_owned())];
+    let metadata: Vec<(&str, &str)> = metadata.iter().map(|(key, text)| (*key, text.as_str())).collect();
+    let trigger = Trigger::of("redis-cluster", &metadata).auth(&[("ca", &authority.pem())]);
+    crate::server::eventually("the cluster is read", async || trigger.read().await == Ok((0, false))).await;
+    let stranger = trigger.auth(&[("ca", &Authority::new().pem())]).read().await.unwrap_err();
+    assert_eq!((stranger.kind, stranger.scope), (ReadErrorKind::Unavailable, ErrorScope::Endpoint), "{stranger}");
+    assert!(stranger.message.contains("certificate"), "{stranger}");
+}
+
+#[tokio::test]
+async fn sentinels_and_their_master_are_read_over_tls() {
+    let authority = Authority::new();
+    let [ca, cert, key] = loopback(&authority);
+    let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key];
+    let Some(master) = Server::start(&[&files[..], &["--tls-auth-clients", "no"]].concat()).await else { return };
+    let more = format!(
+        "tls-ca-cert-file {ca}\ntls-cert-file {cert}\ntls-key-file {key}\ntls-auth-clients no\ntls-replication yes",
+    );
+    let sentinel = Sentinel::with(master.port, &more).await;
+    let addresses = sentinel.address();
+    let metadata = [("addresses", addresses.as_str()), ("sentinelMaster", "mymaster"), ("listName", "jobs")];
+    let trigger = Trigger::of("redis-sentinel", &metadata).auth(&[("ca", &authority.pem()), ("tls", "enable")]);
+    assert_eq!(trigger.read().await, Ok((0, false)));
+    let stranger = trigger.auth(&[("ca", &Authority::new().pem()), ("tls", "enable")]).read().await.unwrap_err();
+    assert_eq!((stranger.kind, stranger.scope), (ReadErrorKind::Unavailable, ErrorScope::Endpoint), "{stranger}");
+    assert!(stranger.message.starts_with("Sentinel at ") && stranger.message.contains("certificate"), "{stranger}");
 }

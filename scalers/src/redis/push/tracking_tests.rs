@@ -1,22 +1,6 @@
 use super::*;
 
 #[test]
-fn only_flags_that_cover_every_length_count() {
-    for good in ["KA", "AK", "AKE", "Kglshz", "KEglshzxe$"] {
-        assert!(notifies(good), "{good}");
-    }
-    for bad in ["", "EA", "Kl", "Kglsh", "A"] {
-        assert!(!notifies(bad), "{bad}");
-    }
-}
-
-#[test]
-fn channels_name_database_and_key() {
-    let key = Key { database: 3, name: "a__:b@c".into() };
-    assert_eq!(channel(&key), "__keyspace@3__:a__:b@c");
-}
-
-#[test]
 fn a_flood_of_messages_takes_no_more_room_than_there_are_keys() {
     let inbox = Inbox::default();
     for index in 0..10_000 {
