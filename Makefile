@@ -17,14 +17,14 @@ demo: ## watch workers go 0 -> N -> 0; needs no server
 	@tools/install compiler
 	@$(CARGO) run $(LOCKED) --bin tidegate -- demo $(ARGS)
 
-test: ## all tests, with a real Redis, a real Kafka, a real control plane and the demo itself
-	@tools/install compiler redis kafka control-plane
+test: ## all tests, with a real Redis, Prometheus and Kafka, a real control plane and the demo itself
+	@tools/install compiler redis prometheus kafka control-plane
 	@$(STAGE) test $(CARGO) test $(LOCKED) --workspace
 
 check: format lint lint-minimal docs dependencies layers generated ## everything that can be said without running tests
 
 tools: ## install what is missing for check, test and demo
-	@tools/install compiler redis kafka control-plane deny
+	@tools/install compiler redis prometheus kafka control-plane deny
 
 bench: ## all benchmarks, see docs/benchmarks.md
 	@tools/install compiler

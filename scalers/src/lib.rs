@@ -13,20 +13,31 @@
 mod cron;
 pub mod docs;
 // Without any trigger module nothing uses what they share.
+#[cfg(feature = "cluster-metrics")]
+mod cluster_metrics;
 #[cfg_attr(not(any(feature = "kafka", feature = "redis")), allow(dead_code, unused_imports))]
 mod endpoint;
+#[cfg(feature = "http")]
+// Each trigger type and kafka's logins use a part of it.
+#[cfg_attr(not(all(feature = "metrics-api", feature = "prometheus")), allow(dead_code, unused_imports))]
+mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
 pub mod keda;
 pub mod kinds;
 #[cfg_attr(
-    not(any(feature = "cron", feature = "kafka", feature = "metrics-apis", feature = "redis")),
+    not(any(feature = "cron", feature = "http", feature = "cluster-metrics", feature = "redis")),
     allow(dead_code)
 )]
 mod metric;
-#[cfg(feature = "metrics-apis")]
-mod metrics_apis;
+#[cfg(feature = "metrics-api")]
+mod metrics_api;
+#[cfg(feature = "http")]
+#[cfg_attr(not(feature = "kafka"), allow(dead_code))]
+mod network;
 pub mod parameters;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
@@ -40,4 +51,4 @@ pub use endpoint::Endpoints;
 pub use parameters::Known;
 pub use registry::{Checked, TriggerType, check, open, trigger_type, trigger_types};
 pub use scaler::{Scaler, Watch};
-pub use surroundings::{Described, MetricQuery, Nowhere, Surroundings};
+pub use surroundings::{Described, MetricQuery, Nowhere, ServiceEndpoint, Surroundings};

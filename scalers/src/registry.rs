@@ -11,20 +11,24 @@ use crate::{keda, kinds, metric};
 static TRIGGER_TYPES: &[TriggerType] = &[
     #[cfg(feature = "kafka")]
     crate::kafka::APACHE_KAFKA,
-    #[cfg(feature = "metrics-apis")]
-    crate::metrics_apis::CPU,
+    #[cfg(feature = "cluster-metrics")]
+    crate::cluster_metrics::CPU,
     #[cfg(feature = "cron")]
     crate::cron::TRIGGER_TYPE,
-    #[cfg(feature = "metrics-apis")]
-    crate::metrics_apis::EXTERNAL_METRIC,
+    #[cfg(feature = "cluster-metrics")]
+    crate::cluster_metrics::EXTERNAL_METRIC,
     #[cfg(feature = "kafka")]
     crate::kafka::KAFKA,
-    #[cfg(feature = "metrics-apis")]
-    crate::metrics_apis::MEMORY,
-    #[cfg(feature = "metrics-apis")]
-    crate::metrics_apis::OBJECT_METRIC,
-    #[cfg(feature = "metrics-apis")]
-    crate::metrics_apis::PODS_METRIC,
+    #[cfg(feature = "cluster-metrics")]
+    crate::cluster_metrics::MEMORY,
+    #[cfg(feature = "metrics-api")]
+    crate::metrics_api::TRIGGER_TYPE,
+    #[cfg(feature = "cluster-metrics")]
+    crate::cluster_metrics::OBJECT_METRIC,
+    #[cfg(feature = "cluster-metrics")]
+    crate::cluster_metrics::PODS_METRIC,
+    #[cfg(feature = "prometheus")]
+    crate::prometheus::TRIGGER_TYPE,
     #[cfg(feature = "redis")]
     crate::redis::TRIGGER_TYPE,
     #[cfg(feature = "redis")]

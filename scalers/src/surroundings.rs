@@ -31,6 +31,15 @@ pub struct Described {
     pub name: String,
 }
 
+/// An address behind a Service that is ready, with the ports of its EndpointSlice: those of the pods, not of the Service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceEndpoint {
+    /// An IP address, or a name where the slice has names.
+    pub address: String,
+    /// The slice's port numbers.
+    pub ports: Vec<u16>,
+}
+
 /// What cpu, memory and per-pod triggers see of the cluster.
 ///
 /// Times in the answers are ticks counted from the moment of the answer: what was 20 s before it is -20 s. What cannot be seen is an
@@ -68,6 +77,18 @@ pub trait Surroundings: fmt::Debug + Send + Sync {
         metric: &MetricQuery,
         deadline: Deadline,
     ) -> Result<Vec<Milli>, ReadError>;
+
+    /// The addresses behind a Service that are ready (discovery.k8s.io EndpointSlices with the label
+    /// `kubernetes.io/service-name`; an endpoint that says nothing of being ready is). A Service without any has none: that is an answer.
+    async fn endpoints(
+        &self,
+        _namespace: &str,
+        _service: &str,
+        _deadline: Deadline,
+    ) -> Result<Vec<ServiceEndpoint>, ReadError> {
+        let why = "this trigger asks for the endpoints of a Service, which cannot be read here (on a cluster: not yet)";
+        Err(ReadError::query(ReadErrorKind::Config, why))
+    }
 }
 
 /// No cluster at all: every question is an error that says so.

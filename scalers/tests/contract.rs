@@ -3,10 +3,10 @@
 // Clippy takes only the bodies of `#[test]` functions for tests, not what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[cfg(feature = "metrics-apis")]
+#[cfg(feature = "cluster-metrics")]
 #[path = "contract/cluster.rs"]
 mod cluster;
-#[cfg(feature = "metrics-apis")]
+#[cfg(feature = "cluster-metrics")]
 #[path = "scripted/cluster.rs"]
 mod scripted_cluster;
 #[cfg(feature = "kafka")]
@@ -145,6 +145,61 @@ const ROWS: &[Row] = &[
     Row { name: "apache-kafka", ..KAFKA },
     #[cfg(feature = "kafka")]
     KAFKA,
+    #[cfg(feature = "metrics-api")]
+    Row {
+        name: "metrics-api",
+        metadata: &[
+            ("url", "http://{address}/stats"),
+            ("valueLocation", "jobs.waiting"),
+            ("targetValue", "5"),
+            ("authModes", "bearer"),
+        ],
+        auth: &[("token", "secret")],
+        bad: &[
+            (("url", ""), "metadata.url"),
+            (("url", "nowhere"), "metadata.url"),
+            (("valueLocation", ""), "metadata.valueLocation"),
+            (("valueLocation", "jobs.*"), "metadata.valueLocation"),
+            (("targetValue", ""), "metadata.targetValue"),
+            (("targetValue", "0"), "metadata.targetValue"),
+            (("format", "csv"), "metadata.format"),
+            (("aggregationType", "median"), "metadata.aggregationType"),
+            (("authModes", "digest"), "metadata.authModes"),
+            (("unsafeSsl", "yes"), "metadata.unsafeSsl"),
+            (("timeout", "soon"), "metadata.timeout"),
+        ],
+        zero: |stream| say_http(stream, r#"{"jobs":{"waiting":0}}"#),
+        refused: |stream| say(stream, "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n"),
+        no_data: |stream| say_http(stream, "{}"),
+    },
+    #[cfg(feature = "prometheus")]
+    Row {
+        name: "prometheus",
+        metadata: &[
+            ("serverAddress", "http://{address}"),
+            ("query", "sum(jobs)"),
+            ("threshold", "5"),
+            ("ignoreNullValues", "false"),
+        ],
+        auth: &[],
+        bad: &[
+            (("serverAddress", ""), "metadata.serverAddress"),
+            (("serverAddress", "nowhere"), "metadata.serverAddress"),
+            (("query", ""), "metadata.query"),
+            (("threshold", ""), "metadata.threshold"),
+            (("threshold", "0"), "metadata.threshold"),
+            (("activationThreshold", "NaN"), "metadata.activationThreshold"),
+            (("queryParameters", "a"), "metadata.queryParameters"),
+            (("ignoreNullValues", "maybe"), "metadata.ignoreNullValues"),
+            (("authModes", "digest"), "metadata.authModes"),
+        ],
+        zero: |stream| {
+            let vector = r#"{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"0"]}]}}"#;
+            say_http(stream, vector)
+        },
+        refused: |stream| say(stream, "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n"),
+        no_data: |stream| say_http(stream, r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#),
+    },
     #[cfg(feature = "redis")]
     REDIS,
     #[cfg(feature = "redis")]
@@ -258,7 +313,8 @@ async fn source(play: Play) -> String {
 }
 
 /// Gives one answer to everything; an empty one is silence.
-fn say(mut stream: TcpStream, answer: &'static str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+fn say(mut stream: TcpStream, answer: impl Into<String>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let answer = answer.into();
     Box::pin(async move {
         let mut heard = [0; 4096];
         while stream.read(&mut heard).await.is_ok_and(|length| length > 0) {
@@ -267,10 +323,17 @@ fn say(mut stream: TcpStream, answer: &'static str) -> Pin<Box<dyn Future<Output
     })
 }
 
+/// Gives one answer to every request; each is heard at once, for they are short.
+#[cfg(any(feature = "metrics-api", feature = "prometheus"))]
+fn say_http(stream: TcpStream, body: &'static str) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    say(stream, answer)
+}
+
 #[test]
 fn every_type_has_a_row() {
     let mut rows: Vec<_> = ROWS.iter().map(|row| row.name).collect();
-    #[cfg(feature = "metrics-apis")]
+    #[cfg(feature = "cluster-metrics")]
     rows.extend(cluster::ROWS.iter().map(|row| row.name));
     rows.extend(WITHOUT_SERVER);
     rows.sort_unstable();

@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(metric_names(&spec, None), ["s2-unknown"]);
     }
 
-    #[cfg(feature = "metrics-apis")]
+    #[cfg(feature = "cluster-metrics")]
     #[test]
     fn a_resource_is_not_said_twice() {
         let mut spec = TriggerSpec { kind: "memory".into(), ..TriggerSpec::default() };

@@ -234,7 +234,7 @@ mod tests {
         assert!(Scripted::of(&spec).unwrap_err().to_string().contains("listName"));
     }
 
-    #[cfg(feature = "metrics-apis")]
+    #[cfg(feature = "cluster-metrics")]
     #[test]
     fn a_number_of_the_pods_is_shown_by_every_ready_one() {
         let mut spec = redis("jobs");

@@ -3,9 +3,9 @@
 use super::*;
 use crate::server::fixtures::subject;
 use tidegate_calculator::decision::Limit;
-#[cfg(feature = "metrics-apis")]
+#[cfg(feature = "cluster-metrics")]
 use tidegate_calculator::policy::TriggerPolicy;
-#[cfg(feature = "metrics-apis")]
+#[cfg(feature = "cluster-metrics")]
 use tidegate_calculator::source::MetricType;
 
 const MINUTE: i64 = 60_000;
@@ -39,7 +39,7 @@ fn zero_to_many_to_zero() {
 }
 
 /// 75 % of what each pod requests against a target of 50 %, however many pods there are.
-#[cfg(feature = "metrics-apis")]
+#[cfg(feature = "cluster-metrics")]
 #[test]
 fn what_each_pod_shows_raises_step_by_step() {
     let mut subject = subject("orders");

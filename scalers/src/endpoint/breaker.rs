@@ -43,6 +43,14 @@ impl Breaker {
     }
 }
 
+#[cfg(feature = "http")]
+impl Breaker {
+    /// The endpoint asked to be left alone for so long.
+    pub(crate) fn rest(&mut self, now: Instant, pause: Duration, error: ReadError) {
+        self.open = Some((now + pause, error));
+    }
+}
+
 /// Between half of a pause and all of it, so that many endpoints of one broken server do not come back at one moment.
 pub(super) fn jittered(pause: Duration) -> Duration {
     // A fresh `RandomState` has fresh keys: randomness enough to spread, and no dependency.

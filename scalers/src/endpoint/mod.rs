@@ -23,12 +23,12 @@ use tidegate_calculator::source::EndpointId;
 use crate::surroundings::{Nowhere, Surroundings};
 
 pub(crate) use actor::{Backend, Endpoint};
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "http", feature = "redis"))]
 pub(crate) use breaker::Breaker;
 pub(crate) use feed::{Feed, Publisher, Session};
 
 /// How long a connection outlives its last user: an object that is replaced by an edited one finds it still open.
-const LINGER: Duration = Duration::from_secs(30);
+pub(crate) const LINGER: Duration = Duration::from_secs(30);
 
 /// What is shared, as long as somebody uses it, by id and type.
 type Living = HashMap<(EndpointId, TypeId), Weak<dyn Any + Send + Sync>>;
@@ -37,7 +37,7 @@ type Living = HashMap<(EndpointId, TypeId), Weak<dyn Any + Send + Sync>>;
 #[derive(Clone)]
 pub struct Endpoints {
     shared: Arc<Mutex<Living>>,
-    #[cfg_attr(not(feature = "metrics-apis"), allow(dead_code, reason = "no other trigger looks at it"))]
+    #[cfg_attr(not(feature = "cluster-metrics"), allow(dead_code, reason = "no other trigger looks at it"))]
     surroundings: Arc<dyn Surroundings>,
 }
 
@@ -53,7 +53,7 @@ impl Endpoints {
     }
 
     /// What triggers see of the cluster.
-    #[cfg_attr(not(feature = "metrics-apis"), allow(dead_code, reason = "no other trigger looks at it"))]
+    #[cfg_attr(not(feature = "cluster-metrics"), allow(dead_code, reason = "no other trigger looks at it"))]
     pub(crate) fn surroundings(&self) -> &Arc<dyn Surroundings> {
         &self.surroundings
     }
@@ -103,7 +103,7 @@ pub(crate) fn identify(kind: &str, parts: &impl Hash) -> EndpointId {
 }
 
 /// Locks; a panic while the lock was held leaves data that every user here can go on with.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -22,8 +22,8 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::errors::{self, Peer};
-use super::token::Tokens;
 use super::wire;
+use crate::http::{Grant, Tokens};
 use crate::tls::TlsOptions;
 use multiplex::Channel;
 
@@ -134,11 +134,20 @@ impl Sasl {
     }
 }
 
+impl OAuth {
+    /// What the token endpoint is asked with.
+    fn grant(&self) -> Grant {
+        let Self { endpoint, client, secret, scopes, .. } = self.clone();
+        // The trigger's own certificate authorities are for Kafka alone, as in KEDA.
+        Grant { endpoint, client, secret, scopes, extra: Vec::new(), ca: None }
+    }
+}
+
 impl Connector {
     /// Connects nothing yet.
     pub(super) fn new(cluster: Arc<Cluster>) -> Self {
         let tokens = match &cluster.sasl {
-            Some(Sasl::OAuthBearer(oauth)) => Some(Tokens::new(oauth.clone())),
+            Some(Sasl::OAuthBearer(oauth)) => Some(Tokens::new(oauth.grant())),
             _ => None,
         };
         Self { cluster, tls: OnceLock::new(), tokens }

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io;
 
 use kafka_protocol::error::ResponseError;
-use rustls::{AlertDescription, CertificateError, Error as TlsError};
+use rustls::Error as TlsError;
 use tidegate_calculator::source::{ReadError, ReadErrorKind};
 
 use super::connection::Sasl;
 use super::faults;
 use super::wire::Malformed;
+use crate::network::{about_us, is_closed, plain, tls_error, tls_told};
 
 /// Kafka's code of a request in a version that the broker does not know.
 pub(super) const UNSUPPORTED_VERSION: i16 = 35;
@@ -92,17 +93,6 @@ pub(super) fn handshake(peer: &Peer, error: &io::Error) -> ReadError {
     ReadError::endpoint(ReadErrorKind::Unavailable, format!("{peer} ended the TLS handshake: {why}"))
 }
 
-/// Whether the broker closed the connection, in order or not.
-pub(super) fn is_closed(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::UnexpectedEof
-    )
-}
-
 /// The broker closed the connection after so many answers. Kafka says nothing when it does; the state tells why.
 pub(super) fn closed(peer: &Peer, answers: usize) -> ReadError {
     let why = match (answers, peer.tls, peer.mechanism) {
@@ -124,17 +114,6 @@ pub(super) fn malformed(peer: &Peer, flaw: &Malformed) -> ReadError {
     ReadError::endpoint(kind, format!("{peer} {flaw}"))
 }
 
-/// The token endpoint failed; `what` completes "the token endpoint URL ...".
-pub(super) fn token(kind: ReadErrorKind, endpoint: &str, what: &str) -> ReadError {
-    ReadError::endpoint(kind, format!("the token endpoint {endpoint} {what}"))
-}
-
-/// The error of TLS inside one of the operating system, where it is kept; an HTTP client wraps it once more.
-fn tls_error(error: &io::Error) -> Option<&TlsError> {
-    let inner = error.get_ref()?;
-    inner.downcast_ref().or_else(|| tls_error(inner.downcast_ref()?))
-}
-
 /// A failure of TLS. What the broker says of us is about credentials, what we say of the broker is not.
 fn tls(peer: &Peer, cause: &TlsError) -> ReadError {
     match cause {
@@ -143,57 +122,6 @@ fn tls(peer: &Peer, cause: &TlsError) -> ReadError {
             ReadError::endpoint(ReadErrorKind::Auth, what)
         }
         other => ReadError::endpoint(ReadErrorKind::Unavailable, format!("{peer}: {}", tls_told(other))),
-    }
-}
-
-/// An error of the operating system or of TLS in words that are the same at every read.
-pub(super) fn told(error: &io::Error) -> String {
-    tls_error(error).map_or_else(|| plain(error), tls_told)
-}
-
-fn tls_told(cause: &TlsError) -> String {
-    match cause {
-        TlsError::AlertReceived(alert) => format!("TLS failed (alert {alert:?})"),
-        TlsError::InvalidCertificate(flaw) => format!("the server's certificate {}", certificate(flaw)),
-        TlsError::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
-        other => format!("TLS failed: {other}"),
-    }
-}
-
-fn about_us(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateRequired
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-    )
-}
-
-/// What is wrong with the broker's certificate. Times and names are left out: they differ from read to read.
-fn certificate(flaw: &CertificateError) -> String {
-    match flaw {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet".to_owned(),
-        CertificateError::UnknownIssuer => "is signed by an authority that is not trusted".to_owned(),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "is for another name than the address".to_owned()
-        }
-        CertificateError::Revoked => "has been revoked".to_owned(),
-        other => format!("cannot be trusted: {other}"),
-    }
-}
-
-/// An error of the operating system without its number.
-fn plain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        _ if is_closed(error) => "the connection was cut".to_owned(),
-        _ => error.to_string(),
     }
 }
 

@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError};
 
 use super::*;
 

@@ -5,7 +5,7 @@ use tidegate_calculator::source::Problem;
 
 use super::connection::{Login, OAuth, Sasl};
 use super::declaration::{TLS, is_missing};
-use super::token;
+use crate::http::is_local;
 use crate::parameters::Source::{self, Authentication, Environment, Metadata};
 use crate::parameters::{Deprecation, Kind, Parameter, Values};
 
@@ -159,7 +159,7 @@ fn in_the_clear(values: &Values, sasl: &Parameter, method: &str) -> Vec<Problem>
     }
     let endpoint = values.text(&OAUTH_TOKEN_ENDPOINT_URI).filter(|_| method == "oauthbearer");
     let endpoint = endpoint.and_then(|text| Url::parse(text).ok());
-    if endpoint.is_some_and(|url| url.scheme() == "http" && !token::is_local(&url)) {
+    if endpoint.is_some_and(|url| url.scheme() == "http" && !is_local(&url)) {
         let what = "sends the client's secret in the clear; use https://";
         found.push(values.problem(&OAUTH_TOKEN_ENDPOINT_URI, what));
     }

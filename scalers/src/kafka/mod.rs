@@ -22,7 +22,6 @@ mod round;
 mod sasl;
 #[cfg(test)]
 mod stand_in;
-mod token;
 mod wire;
 
 use std::sync::Arc;

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use tidegate_calculator::source::Secret;
 
 use super::connection::{Login, OAuth, Sasl};
+use crate::http::word;
 
 /// How often a password may be hashed. Fewer than RFC 7677 asks for would help somebody who plays the broker to guess
 /// the password; more than this would cost us seconds.
@@ -185,13 +186,6 @@ fn verify(expected: &hmac::Tag, server: &str) -> Result<(Conversation, Option<Ve
 
 fn text(message: &[u8]) -> Result<&str, Failure> {
     std::str::from_utf8(message).map_err(|_| Failure::Breach("a message is not UTF-8"))
-}
-
-/// A short word of the broker that can stand in a message, such as `invalid-proof`; anything else is not repeated.
-pub(super) fn word(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let fits = !text.is_empty() && text.len() <= 40 && text.bytes().all(plain);
-    if fits { text.to_owned() } else { "no reason that can be told".to_owned() }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod resolve;
 pub(crate) mod tls;
 mod unknown;
 
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "kafka", feature = "redis"))]
 pub(crate) use grammar::host_and_port;
 #[cfg(feature = "redis")]
 pub(crate) use grammar::port_number;

@@ -80,7 +80,7 @@ fn a_file_is_explained_without_a_server() {
 }
 
 /// 80 % on every one of 3 pods against 50 %: 1.6 * 3 = 4.8 replicas.
-#[cfg(feature = "metrics-apis")]
+#[cfg(feature = "cluster-metrics")]
 #[test]
 fn what_each_pod_shows_is_set_as_one_number() {
     let cpu = ORDERS.replace("type: redis", "type: cpu\n    metricType: Utilization");

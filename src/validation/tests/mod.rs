@@ -3,7 +3,7 @@
 mod accepted;
 mod attached;
 mod documents;
-#[cfg(feature = "metrics-apis")]
+#[cfg(feature = "cluster-metrics")]
 mod pods;
 mod policies;
 mod properties;

@@ -14,9 +14,9 @@ use tidegate_calculator::source::{ReadError, ReadErrorKind, Secret};
 use tokio::time::Instant;
 
 use super::{Connection, Sasl};
+use crate::http::{Tokens, word};
 use crate::kafka::errors;
-use crate::kafka::sasl::{Conversation, Failure, word};
-use crate::kafka::token::Tokens;
+use crate::kafka::sasl::{Conversation, Failure};
 
 const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 const ILLEGAL_SASL_STATE: i16 = 34;

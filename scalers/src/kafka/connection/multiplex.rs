@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use super::Stream;
 use crate::kafka::errors::{self, Peer};
 use crate::kafka::wire::{self, Frames, Malformed};
+use crate::network::is_closed;
 
 /// How many written frames may wait for the socket. More wait at the caller, until the caller's deadline.
 const QUEUE: usize = 64;
@@ -135,7 +136,7 @@ async fn drive(stream: Box<dyn Stream>, mut queue: mpsc::Receiver<Bytes>, state:
     let error = match end {
         End::Malformed(flaw) => errors::malformed(&peer, &flaw),
         // A reset says no more than an orderly end.
-        End::Io(error) if errors::is_closed(&error) => errors::closed(&peer, answers(&state)),
+        End::Io(error) if is_closed(&error) => errors::closed(&peer, answers(&state)),
         End::Io(error) => errors::io(&peer, &error),
     };
     // Before the queue is gone, so that whoever finds it closed finds the cause too.

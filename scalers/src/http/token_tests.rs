@@ -43,12 +43,13 @@ fn http(status: &str, body: &str) -> String {
 }
 
 fn tokens(endpoint: &str, scopes: &[&str]) -> Tokens {
-    Tokens::new(OAuth {
+    Tokens::new(Grant {
         endpoint: endpoint.to_owned(),
         client: Secret::new("cli ent"),
         secret: Secret::new("s:ü"),
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-        extensions: Vec::new(),
+        extra: Vec::new(),
+        ca: None,
     })
 }
 

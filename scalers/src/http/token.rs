@@ -1,6 +1,6 @@
-//! Fetches the tokens of OAUTHBEARER by client credentials (RFC 6749 §4.4), and keeps each until shortly before its end.
+//! Fetches tokens by client credentials (RFC 6749 §4.4), and keeps each until shortly before its end.
 //!
-//! The token endpoint is trusted by the system's certificate authorities, as in KEDA; the trigger's own are for Kafka.
+//! The token endpoint is trusted by the system's certificate authorities and by those that the grant names.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -16,9 +16,8 @@ use tidegate_calculator::source::{ReadError, ReadErrorKind, Secret};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-use super::connection::OAuth;
-use super::errors;
-use super::sasl::word;
+use super::word;
+use crate::network::told;
 use crate::tls::TlsOptions;
 
 /// How long the endpoint may take. Longer than a read may take: an answer that comes too late for one serves the next.
@@ -36,11 +35,28 @@ const LONGEST: usize = 64 * 1024;
 /// How long a token is used whose end is not told.
 const UNTOLD: Duration = Duration::from_mins(1);
 
+/// Where tokens come from and for whom.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Grant {
+    /// The token endpoint's URL.
+    pub(crate) endpoint: String,
+    /// The client's id.
+    pub(crate) client: Secret,
+    /// The client's secret.
+    pub(crate) secret: Secret,
+    /// The scopes asked for.
+    pub(crate) scopes: Vec<String>,
+    /// What else the endpoint is told, such as `audience`.
+    pub(crate) extra: Vec<(String, Secret)>,
+    /// Certificate authorities to trust beside the system's, PEM.
+    pub(crate) ca: Option<Secret>,
+}
+
 /// The tokens of one client, at most one at a time.
-pub(super) struct Tokens(Arc<Source>);
+pub(crate) struct Tokens(Arc<Source>);
 
 struct Source {
-    oauth: OAuth,
+    grant: Grant,
     kept: Arc<Mutex<Kept>>,
     /// Whether the endpoint wants the credentials in the form rather than in the header, as we once found.
     in_form: AtomicBool,
@@ -63,12 +79,12 @@ struct Token {
 }
 
 impl Tokens {
-    pub(super) fn new(oauth: OAuth) -> Self {
-        Self(Arc::new(Source { oauth, kept: Arc::default(), in_form: AtomicBool::new(false) }))
+    pub(crate) fn new(grant: Grant) -> Self {
+        Self(Arc::new(Source { grant, kept: Arc::default(), in_form: AtomicBool::new(false) }))
     }
 
     /// A token that is good for now. Many may wait; one fetches. Dropping the future does not stop the fetch.
-    pub(super) async fn get(&self) -> Result<Secret, ReadError> {
+    pub(crate) async fn get(&self) -> Result<Secret, ReadError> {
         let mut kept = Arc::clone(&self.0.kept).lock_owned().await;
         if let Some(known) = kept.answer(Instant::now()) {
             return known;
@@ -85,7 +101,7 @@ impl Tokens {
     }
 
     /// Forgets a token that was refused.
-    pub(super) async fn forget(&self, refused: &Secret) {
+    pub(crate) async fn forget(&self, refused: &Secret) {
         let mut kept = self.0.kept.lock().await;
         if kept.token.as_ref().is_some_and(|token| token.text == *refused) {
             *kept = Kept::default();
@@ -129,7 +145,7 @@ impl Kept {
 
 impl Source {
     async fn fetch(&self) -> Result<Token, ReadError> {
-        let url = Url::parse(&self.oauth.endpoint).map_err(|_| self.failure(ReadErrorKind::Config, "is not a URL"))?;
+        let url = Url::parse(&self.grant.endpoint).map_err(|_| self.failure(ReadErrorKind::Config, "is not a URL"))?;
         let client = self.client(&url)?;
         let asked = Instant::now();
         let in_form = self.in_form.load(Ordering::Relaxed);
@@ -153,7 +169,8 @@ impl Source {
     /// A client for one fetch: they are minutes apart, and a kept connection would only be found closed.
     fn client(&self, url: &Url) -> Result<Client, ReadError> {
         let unusable = || self.failure(ReadErrorKind::Config, "cannot be asked: no TLS client can be made");
-        let tls = TlsOptions::default().client().map_err(|_| unusable())?;
+        let trusted = TlsOptions { ca: self.grant.ca.clone(), ..TlsOptions::default() };
+        let tls = trusted.client().map_err(|_| unusable())?;
         let mut builder = Client::builder().tls_backend_preconfigured((*tls).clone());
         // The proxies of the environment are for others than ourselves, as in Go's clients, and thus in KEDA.
         if is_local(url) {
@@ -164,12 +181,13 @@ impl Source {
     }
 
     async fn ask(&self, client: &Client, url: Url, in_form: bool) -> Result<Response, ReadError> {
-        let OAuth { client: id, secret, scopes, .. } = &self.oauth;
+        let Grant { client: id, secret, scopes, extra, .. } = &self.grant;
         let scopes = scopes.iter().map(String::as_str).filter(|scope| !scope.is_empty()).collect::<Vec<_>>().join(" ");
         let mut form = vec![("grant_type", "client_credentials")];
         if !scopes.is_empty() {
             form.push(("scope", &scopes));
         }
+        form.extend(extra.iter().map(|(name, value)| (name.as_str(), value.expose())));
         let request = client.post(url).header("accept", "application/json");
         let request = if in_form {
             form.extend([("client_id", id.expose()), ("client_secret", secret.expose())]);
@@ -219,8 +237,7 @@ impl Source {
         while let Some(inner) = cause.source() {
             cause = inner;
             if let Some(error) = cause.downcast_ref::<io::Error>() {
-                return self
-                    .failure(ReadErrorKind::Unavailable, &format!("cannot be reached: {}", errors::told(error)));
+                return self.failure(ReadErrorKind::Unavailable, &format!("cannot be reached: {}", told(error)));
             }
         }
         self.failure(ReadErrorKind::Unavailable, &format!("cannot be reached: {cause}"))
@@ -228,16 +245,16 @@ impl Source {
 
     /// An error that names the endpoint without what its URL may hide: a password or a key in the query.
     fn failure(&self, kind: ReadErrorKind, what: &str) -> ReadError {
-        let shown = Url::parse(&self.oauth.endpoint).map_or_else(
+        let shown = Url::parse(&self.grant.endpoint).map_or_else(
             |_| "of the trigger".to_owned(),
             |url| format!("{}{}", url.origin().ascii_serialization(), url.path()),
         );
-        errors::token(kind, &shown, what)
+        ReadError::endpoint(kind, format!("the token endpoint {shown} {what}"))
     }
 }
 
 /// Whether a URL is one of this machine.
-pub(super) fn is_local(url: &Url) -> bool {
+pub(crate) fn is_local(url: &Url) -> bool {
     let loopback = |host: &str| host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     url.host_str().is_some_and(|host| host == "localhost" || loopback(host.trim_matches(['[', ']'])))
 }
