@@ -393,4 +393,7 @@ impl Process {
 }
 
 #[cfg(test)]
+#[cfg(all(feature = "cluster-metrics", feature = "redis"))]
+mod rules_doc_tests;
+#[cfg(test)]
 mod tests;
