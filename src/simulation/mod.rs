@@ -396,4 +396,7 @@ impl Process {
 #[cfg(all(feature = "cluster-metrics", feature = "redis"))]
 mod rules_doc_tests;
 #[cfg(test)]
+#[cfg(feature = "cluster-metrics")]
+mod sample_tests;
+#[cfg(test)]
 mod tests;
