@@ -71,6 +71,7 @@ impl Object {
         self.record.activity = stored.activity;
         self.record.shown = stored.shown;
         self.record.replicas = stored.replicas;
+        self.record.desired = stored.desired;
         self.record.observed = stored.observed;
         self.renewed &= stored.shown.is_none();
     }

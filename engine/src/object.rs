@@ -179,6 +179,10 @@ pub(crate) struct Record {
     pub(crate) shown: Option<Shown>,
     /// The replicas at the last store before this process acted.
     pub(crate) replicas: Option<u32>,
+    /// The count that the decision at the last store stood for.
+    pub(crate) desired: Option<u32>,
+    /// When something was last stored only because a held object's decision stood for another count.
+    pub(crate) wished: Option<Tick>,
     /// What other writers did while the object was held.
     pub(crate) observed: Observed,
     /// What was stored of the activity apart from the checkpoint; used when the memory is loaded.

@@ -161,13 +161,16 @@ impl Object {
             (Some(_), Some(subject)) => explain::why(&subject.policy, &self.evidence, &decision, cx.now),
             _ => String::new(),
         };
+        let held = self.subject.as_ref().is_some_and(|subject| subject.hold.is_some());
+        if held {
+            self.note_wish(decision.desired, cx.tick());
+        }
         let lag = due.age(cx.tick());
         // A pass that was under way when the cooldown ended has readings from before it: the next one begins at once.
         let ended = |end: &Tick| due < *end && *end <= cx.tick();
         let next = decision.fresh_after.filter(ended).map(|_| cx.tick().next()).or(decision.next);
         self.last = Some(Last { decision: Arc::new(decision), at: cx.tick(), lag });
         self.plan(next, cx.tick());
-        let held = self.subject.as_ref().is_some_and(|subject| subject.hold.is_some());
         if let Some((from, to)) = write
             && cx.acting
             && !held

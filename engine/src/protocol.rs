@@ -77,6 +77,8 @@ pub struct Stored {
     pub activity: Activity,
     /// The replicas of the target at the last store, if they are known.
     pub replicas: Option<u32>,
+    /// The count that the decision at the last store stood for, if it is known.
+    pub desired: Option<u32>,
     /// What people see, if it is about the object's present text; then nothing is stored until it flips.
     pub shown: Option<Shown>,
     /// What other writers did while the object was held.

@@ -4,7 +4,7 @@ use tidegate_calculator::decision::{Decision, Step};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::policy::TriggerPolicy;
-use tidegate_calculator::time::{Now, Span};
+use tidegate_calculator::time::{Now, Span, Tick};
 
 use crate::core::{Context, WriteKind};
 use crate::object::{Loaded, Object, Writing};
@@ -12,6 +12,10 @@ use crate::protocol::{Command, Entry, FailingTrigger, JournalError, Shown};
 
 /// How long a store may take.
 pub const STORE_DEADLINE: Span = Span::seconds(10);
+
+/// How often at most something is stored only because a held object's decision stands for another count: nobody follows it, so it may
+/// move with every reading.
+const WISH_PAUSE: Span = Span::seconds(60);
 
 /// How much longer the engine waits than the driver.
 const GRACE: Span = Span::seconds(2);
@@ -31,6 +35,16 @@ impl Object {
         }
     }
 
+    /// A decision of a held object stands for this count. No write will tell it, so it is stored for whoever compares.
+    pub(crate) fn note_wish(&mut self, desired: u32, now: Tick) {
+        let record = &mut self.record;
+        let known = record.dirty || record.desired == Some(desired);
+        if !known && record.wished.is_none_or(|at| at.age(now) >= WISH_PAUSE) {
+            record.dirty = true;
+            record.wished = Some(now);
+        }
+    }
+
     /// Stores now that there is room.
     pub(crate) fn run_queued_store(&mut self, cx: &mut Context<'_>) {
         if !std::mem::take(&mut self.record.queued) {
@@ -38,6 +52,7 @@ impl Object {
         }
         let entry = self.entry(cx.now);
         let call = self.call();
+        self.record.desired = entry.desired;
         self.record.dirty = false;
         self.record.stale = false;
         self.record.retry = None;

@@ -19,6 +19,7 @@ pub(super) fn stored(facts: &ObjectFacts, subject: Option<&Subject>) -> Stored {
         checkpoint: checkpoint(facts),
         activity: status::last_activity(&facts.status),
         replicas: record.and_then(|record| u32::try_from(record.replicas?).ok()),
+        desired: record.and_then(|record| u32::try_from(record.desired?).ok()),
         shown: record.zip(subject).and_then(|(record, subject)| shown(facts, record, subject)),
         observed: record.and_then(record::observed).unwrap_or_default(),
     }

@@ -25,6 +25,7 @@ mod overlays;
 mod policies;
 mod quiet;
 mod refusals;
+mod rules;
 mod secrets;
 mod self_test;
 mod side_by_side;
@@ -65,6 +66,7 @@ pub(crate) fn all() -> Vec<Trial> {
         overlays::trials(),
         image::trials(),
         quiet::trials(),
+        rules::trials(),
         fallback::trials(),
         policies::trials(),
         crash::trials(),

@@ -7,6 +7,7 @@ mod demo;
 mod fallback;
 mod local;
 mod restart;
+mod rules;
 mod trouble;
 
 use libtest_mimic::Trial;
@@ -18,6 +19,7 @@ pub(crate) fn all() -> Vec<Trial> {
         burst::trials(),
         fallback::trials(),
         restart::trials(),
+        rules::trials(),
         demo::trials(),
         local::trials(),
         bad_input::trials(),

@@ -1,8 +1,9 @@
 //! What is told of policies that take no part, and what is counted of other writers while an object is held.
 
+use tidegate_calculator::decision::Health;
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::policy::{Consent, Policy};
-use tidegate_engine::protocol::{Change, Event, Input, Observed, Stored, Tenure};
+use tidegate_engine::protocol::{Change, Event, Input, Observed, Shown, Stored, Tenure};
 use tidegate_engine::subject::{Fault, FaultKind, Hold, Subject};
 
 use super::world::{World, id, policy, subject};
@@ -62,6 +63,64 @@ fn what_was_observed_outlives_a_restart() {
     world.run_to(5_000);
     world.foreign(8);
     assert_eq!(stored(&world), observed(5, 2));
+}
+
+/// Nothing is written to a held target, so what is wanted of it is stored: at once, and then once a minute at most.
+#[test]
+fn what_is_wanted_of_a_held_object_is_stored_when_it_moves() {
+    let mut world = World::empty(4);
+    world.backlog.insert(0, Ok(20));
+    world.set(held(), Checkpoint::default());
+    world.run_to(20_000);
+    let wanted = |world: &World| world.stored.last().and_then(|(_, entry)| entry.desired);
+    let settled = world.stored.len();
+    assert_eq!((wanted(&world), world.applied.len()), (Some(4), 0));
+    // 25, 30, 35 and 40 items at 5 each, a new number every 16 s and a pass at least every 15 s: in the minute after the first one the
+    // last counts.
+    for (step, items) in [(1, 25), (2, 30), (3, 35), (4, 40)] {
+        world.backlog.insert(0, Ok(items));
+        world.run_to(20_000 + step * 16_000);
+        if step < 4 {
+            assert_eq!((wanted(&world), world.stored.len()), (Some(5), settled + 1), "{items} items");
+        }
+    }
+    world.run_to(120_000);
+    assert_eq!((wanted(&world), world.stored.len()), (Some(8), settled + 2));
+    world.run_to(600_000);
+    assert_eq!((world.stored.len(), world.applied.len()), (settled + 2, 0), "nothing moves any more");
+}
+
+/// People see that 6 are wanted: that is no news, and 8 is.
+#[test]
+fn what_is_wanted_of_a_held_object_is_not_stored_again_after_a_restart() {
+    let mut first = World::empty(4);
+    first.backlog.insert(0, Ok(30));
+    first.set(held(), Checkpoint::default());
+    first.run_to(20_000);
+    let (_, entry) = first.stored.last().expect("a store");
+    assert_eq!(entry.desired, Some(6));
+
+    let shown = Shown {
+        active: true,
+        health: Health::Good,
+        paused: false,
+        triggers: 1,
+        failing: None,
+        failures: 0,
+        fallbacks: 0,
+    };
+    let checkpoint = entry.checkpoint.clone().expect("a memory");
+    let kept = Stored { checkpoint, replicas: Some(4), desired: Some(6), shown: Some(shown), ..Stored::default() };
+    let mut world = World::empty(4);
+    world.backlog.insert(0, Ok(30));
+    world.feed(Input::Object(Change::Set(Box::new(held()), Checkpoint::default())));
+    world.feed(Input::Object(Change::Stored(id(), Box::new(kept))));
+    world.show();
+    world.run_to(60_000);
+    assert_eq!(world.stored.len(), 0);
+    world.backlog.insert(0, Ok(40));
+    world.run_to(80_000);
+    assert_eq!(world.stored.last().and_then(|(_, entry)| entry.desired), Some(8));
 }
 
 #[test]
