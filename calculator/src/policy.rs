@@ -58,6 +58,9 @@ pub struct TriggerPolicy {
     pub metric_type: MetricType,
     /// `useCachedMetrics`: it is read no more often than every `pollingInterval`, and its last value stands in between.
     pub cached: bool,
+    /// A fingerprint of what it asks for: its type, its metadata and whose credentials it uses. Rules do not go on with what was measured
+    /// by another query. 0 if nobody made one.
+    pub fingerprint: u64,
 }
 
 /// `spec.fallback`, for every external trigger.
@@ -173,11 +176,21 @@ impl TriggerPolicy {
     /// An external trigger of this type with KEDA's defaults.
     pub fn new(kind: &str) -> Self {
         let (metric_type, kind) = (MetricType::default(), kind.to_owned());
-        Self { kind, name: None, resource_like: false, metric_type, cached: false }
+        Self { kind, name: None, resource_like: false, metric_type, cached: false, fingerprint: 0 }
     }
 }
 
 impl Policy {
+    /// Whether rules may be missing, because a policy takes no part: it may come again, so what its rules remember is kept until then.
+    pub(crate) fn lacks_rules(&self) -> bool {
+        self.consent != Consent::Full
+    }
+
+    /// Whether there is anything for rules to remember.
+    pub(crate) fn remembers_rules(&self) -> bool {
+        !self.rules.is_empty() || self.lacks_rules()
+    }
+
     /// How often a trigger is read: every `pollingInterval` at rest, or with `useCachedMetrics`; otherwise every sync period too.
     pub fn read_every(&self, trigger: usize, resting: bool) -> Span {
         let cached = self.triggers.get(trigger).is_some_and(|trigger| trigger.cached);

@@ -180,7 +180,8 @@ pub enum Tenure {
     /// This process acts.
     Held {
         /// When the process before it is known to have been at work last, such as its last renewal of the lease: timers of rules go on
-        /// over what is missing since. None if nobody knows; then it is the moment of its last store.
+        /// over what is missing since. None if nobody knows; then it is the moment of its last store, as it is for an object that was
+        /// paused, or of which a trigger failed, when it was stored last.
         alive: Option<Timestamp>,
     },
 }

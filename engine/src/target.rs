@@ -1,6 +1,6 @@
 //! What is known of an object's target: told by its watch, or read anew when a watch cannot be trusted.
 
-use tidegate_calculator::memory::Memory;
+use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::time::Span;
 
 use crate::core::Context;
@@ -120,14 +120,16 @@ impl Object {
         let lasted = activity.lasts && checkpoint.0.is_empty();
         let stored = if lasted { Some(cx.tick()) } else { activity.last.map(|at| cx.now.tick_of(at)) };
         let policy = subject.policy.at(cx.now.wall);
-        let mut memory = match checkpoint.restore_after(&policy, replicas, cx.now, cx.alive) {
+        // A trigger that failed then, or that nobody looked at during a pause, had a gap already, and nobody knows how long it is.
+        let well = self.record.shown.is_some_and(|shown| shown.failing.is_none() && !shown.paused);
+        let mut memory = match checkpoint.restore_after(&policy, replicas, cx.now, cx.alive.filter(|_| well)) {
             Ok(memory) => memory,
             Err(error) => {
                 cx.announce(&self.id, Event::CheckpointLost(error.to_string()));
                 // The new memory is stored with the first decision, whatever is shown already.
                 self.record.shown = None;
-                let mut fresh = Memory::default();
-                fresh.recommendations.hold(cx.tick(), replicas);
+                // An empty text can be read always. It holds what is there, and knows of no bounds that somebody has edited.
+                let mut fresh = Checkpoint::default().restore(&policy, replicas, cx.now).unwrap_or_default();
                 // Nobody knows how long ago the last activity was.
                 fresh.last_active = Some(cx.tick());
                 fresh

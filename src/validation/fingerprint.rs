@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use tidegate_calculator::source::{MetricType, TriggerSpec};
+use tidegate_engine::subject::AuthenticationRef;
 
 use super::annotations;
 use super::policies::PolicyRef;
@@ -28,6 +30,26 @@ pub(super) fn of_policy(before: Option<u64>, name: &PolicyRef, spec: &Value) -> 
     let mut spec = spec.clone();
     spec.sort_all_objects();
     fnv(before.unwrap_or(BASIS), format!("\0{name}\0{spec}").as_bytes())
+}
+
+/// A fingerprint of what a trigger asks for: its type, its metric type, its metadata and whose credentials it uses. Never 0.
+pub(super) fn of_trigger(spec: &TriggerSpec, authentication: Option<&AuthenticationRef>) -> u64 {
+    // A length before each text: two in a row never look like two others.
+    let text = |hash, text: &str| {
+        fnv(fnv(hash, &u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes()), text.as_bytes())
+    };
+    let metric_type = match spec.metric_type {
+        MetricType::AverageValue => "AverageValue",
+        MetricType::Value => "Value",
+        MetricType::Utilization => "Utilization",
+    };
+    let hash = text(text(BASIS, &spec.kind), metric_type);
+    let hash = spec.metadata.iter().fold(hash, |hash, (name, value)| text(text(hash, name), value));
+    let hash = match authentication {
+        None => hash,
+        Some(of) => text(fnv(hash, &[u8::from(of.cluster)]), &of.name),
+    };
+    hash.max(1)
 }
 
 /// The generation of an object together with the fingerprint of its policies.
@@ -64,6 +86,29 @@ mod tests {
         assert_ne!(of(&one, note), of(&one, pause));
         // Stored by other processes: the value may never change.
         assert_eq!(of(&one, note), 11_595_573_028_929_527_419);
+    }
+
+    #[test]
+    fn the_fingerprint_of_a_trigger_follows_its_query_and_not_its_place() {
+        let metadata = |list: &str| {
+            BTreeMap::from([("address".to_owned(), "redis:6379".to_owned()), ("listName".to_owned(), list.to_owned())])
+        };
+        let spec = TriggerSpec { kind: "redis".to_owned(), metadata: metadata("a"), ..TriggerSpec::default() };
+        let one = of_trigger(&spec, None);
+        assert_eq!(one, of_trigger(&TriggerSpec { index: 3, name: Some("x".to_owned()), ..spec.clone() }, None));
+        let others = [
+            TriggerSpec { metadata: metadata("b"), ..spec.clone() },
+            TriggerSpec { kind: "redis-cluster".to_owned(), ..spec.clone() },
+            TriggerSpec { metric_type: MetricType::Value, ..spec.clone() },
+        ];
+        for other in others {
+            assert_ne!(one, of_trigger(&other, None), "{other:?}");
+        }
+        let credentials = |cluster| AuthenticationRef { cluster, name: "x".into() };
+        let [own, shared] = [false, true].map(|cluster| of_trigger(&spec, Some(&credentials(cluster))));
+        assert!(own != one && shared != one && own != shared);
+        // It is a part of what is stored: the value may never change.
+        assert_eq!(one, 12_569_219_778_893_386_667);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tidegate_scalers::{Known, kinds};
 
 use super::authentication::{self, Provided};
 use super::findings::{Findings, guess, shown};
+use super::fingerprint;
 use super::surroundings::{Sight, Surroundings};
 use crate::manifests::path;
 
@@ -124,6 +125,7 @@ pub(super) fn policies(triggers: &[Trigger], cached: &[bool]) -> Vec<TriggerPoli
         resource_like: is_resource_like(&trigger.spec.kind),
         metric_type: trigger.spec.metric_type,
         cached: *cached,
+        fingerprint: fingerprint::of_trigger(&trigger.spec, trigger.references.authentication.as_ref()),
     };
     triggers.iter().zip(cached).map(policy).collect()
 }

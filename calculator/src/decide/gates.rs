@@ -23,9 +23,11 @@ pub(super) struct Blocks {
 /// Lets every gate see the value of its trigger, and says what they forbid.
 pub(super) fn look(policy: &Policy, watch: &mut Watch, now: Tick, draft: &mut Draft) -> Blocks {
     let mut blocks = Blocks::default();
-    for (index, gate) in (0..=u8::MAX).zip(&policy.rules.gates) {
+    for (place, gate) in policy.rules.gates.iter().enumerate() {
         let seen = watch.seen(gate.trigger.into());
-        let Some(door) = watch.rules.gates.get_mut(usize::from(index)) else { continue };
+        let Some(door) = watch.rules.gates.get_mut(place) else { continue };
+        // Validation admits no more than 255 gates; one beyond them forbids all the same, under the name of the 256th.
+        let index = u8::try_from(place).unwrap_or(u8::MAX);
         let (up, down, until) = if let Some(seen) = seen {
             turn(gate, door, seen, now, draft)
         } else {
@@ -51,6 +53,20 @@ pub(super) fn look(policy: &Policy, watch: &mut Watch, now: Tick, draft: &mut Dr
     blocks
 }
 
+/// Ends the doubt that a restart has left: an open gate may have closed while nobody looked, or because its condition had held for longer
+/// than anybody remembers. Then it would wait for its release, so nobody knows what it is now, unless what opens it is the first thing
+/// that is seen.
+fn settle(door: &mut Door, (closes, opens): (bool, bool), now: Tick) {
+    let Some(doubt) = door.doubt else { return };
+    if closes && doubt > now {
+        return;
+    }
+    door.doubt = None;
+    if closes || !opens || door.closing.since.is_some() {
+        door.closed = None;
+    }
+}
+
 /// One gate whose trigger has a value: whether it forbids raising and lowering, and when it turns.
 fn turn(gate: &Gate, door: &mut Door, seen: Seen, now: Tick, draft: &mut Draft) -> (bool, bool, Option<Tick>) {
     let value = seen.compared.value;
@@ -59,11 +75,11 @@ fn turn(gate: &Gate, door: &mut Door, seen: Seen, now: Tick, draft: &mut Draft) 
     let opens = seen.covered && gate.release.map_or(!closes, |release| release.condition.holds(value));
     let release = gate.release.map_or(Span::ZERO, |release| release.held_for);
     let until = seen.until(now);
+    settle(door, (closes, opens), now);
     for (timer, holds, needed) in [(&mut door.closing, closes, gate.held_for), (&mut door.opening, opens, release)] {
         timer.see(Sight { holds, at: seen.at, broken: seen.broken }, None);
         timer.mark(needed, until);
     }
-    door.doubt = door.doubt.filter(|doubt| closes && *doubt > now);
     if door.closing.held(until).is_some_and(|held| held >= gate.held_for) {
         door.closed = Some(true);
     } else if door.opening.held(until).is_some_and(|held| held >= release) {

@@ -82,15 +82,15 @@ pub fn decide(policy: &Policy, memory: &Memory, observed: &Observation<'_>, now:
     let health = activity.health(unusable, votes.best.is_some());
     let mut decision = finish(current, row, &activity, health, outcome, draft);
     decision.effects.failing = hearing.failing();
-    decision.effects.rules = remembered(memory, watch.map(|watch| RuleMemory { bounds, ..watch.rules }));
+    decision.effects.rules = remembered(policy, memory, watch.map(|watch| RuleMemory { bounds, ..watch.rules }));
     decision
 }
 
-/// What rules remember after the pass; without rules what an earlier text's rules remembered is forgotten.
-fn remembered(memory: &Memory, rules: Option<RuleMemory>) -> Option<Box<RuleMemory>> {
+/// What rules remember after the pass. Without rules what an earlier text's rules remembered is forgotten, unless they may come again.
+fn remembered(policy: &Policy, memory: &Memory, rules: Option<RuleMemory>) -> Option<Box<RuleMemory>> {
     match rules {
         Some(rules) => Some(Box::new(rules)),
-        None => memory.rules.is_some().then(Box::default),
+        None => (memory.rules.is_some() && !policy.lacks_rules()).then(Box::default),
     }
 }
 

@@ -130,7 +130,7 @@ impl Pass<'_> {
         }
         let (policy, current, now) = (self.policy, self.current, self.now);
         let hold = stabilize::hold(&self.memory.recommendations, current, now);
-        let stable = self.stabilized(desired, hold, capped);
+        let stable = self.stabilized(desired, hold, capped || votes.by_fallback.is_some());
         // Below the minimum the windows change nothing that the minimum would not: then it is the minimum that speaks.
         let floor = policy.floor();
         let (mut wanted, mut limit) = (desired, if capped { self.named(Limit::Maximum) } else { Limit::Metrics });
@@ -162,11 +162,12 @@ impl Pass<'_> {
         }
     }
 
-    /// The windows. They are zero if every trigger votes by steps and nobody gave one; a maximum of a schedule takes its time all the same.
-    fn stabilized(&self, desired: u32, hold: Option<u32>, capped: bool) -> Stabilized {
+    /// The windows. They are zero if every trigger votes by steps and nobody gave one, unless there is something that has no duration of its
+    /// own: a maximum of a schedule or the count of a fallback.
+    fn stabilized(&self, desired: u32, hold: Option<u32>, waits: bool) -> Stabilized {
         let (policy, current, now) = (self.policy, self.current, self.now);
         let given = policy.behavior.as_ref().is_some_and(|behavior| behavior.windows_given);
-        if !given && !capped && policy.votes_by_steps_alone() {
+        if !given && !waits && policy.votes_by_steps_alone() {
             return Stabilized { replicas: desired, window: Span::ZERO, until: None };
         }
         let recommendations = &self.memory.recommendations;

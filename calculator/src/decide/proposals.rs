@@ -58,10 +58,18 @@ pub(super) fn collect(
             }
         };
         match watch.as_deref_mut().filter(|_| !rules.steps.is_empty()) {
+            _ if rules.steps_lost && rules.steps.is_empty() => {
+                let (trigger, vote) = (number(index), Vote::Hold(ground.from()));
+                votes.vote(vote);
+                draft.steps.push(Step::Voted { trigger, vote, at });
+            }
             // No data never fires a rule.
             Some(_) if stale => votes.vote(Vote::Hold(ground.from())),
             Some(watch) => by_steps(ground, index, readings, watch, &mut votes, draft),
-            None => by_ratios(ground, index, (readings, at), &mut votes, draft),
+            None => {
+                let outdated = stale && ground.changed_since(at, watch.as_deref());
+                by_ratios(ground, index, (readings, at, outdated), &mut votes, draft);
+            }
         }
     }
     if let Some(watch) = watch {
@@ -70,18 +78,25 @@ pub(super) fn collect(
     votes
 }
 
-/// A trigger that votes by the ratio of each of its metrics.
+/// A trigger that votes by the ratio of each of its metrics. Once the replicas have changed, a ratio that is `outdated` must not multiply
+/// them once more: then what counts pods proposes the present count.
 fn by_ratios(
     ground: &Ground<'_>,
     index: usize,
-    (readings, at): (&[(MetricSpec, Reading)], Tick),
+    (readings, at, outdated): (&[(MetricSpec, Reading)], Tick, bool),
     votes: &mut Votes,
     draft: &mut Draft,
 ) {
     let inverse = is_inverse(ground.policy, index);
     let trigger = number(index);
     for (metric, (spec, reading)) in readings.iter().enumerate() {
-        match propose(ground, (spec, reading, inverse), at, draft) {
+        let by_pods = inverse || spec.metric_type == MetricType::Value || matches!(reading.value, Measured::PerPod(_));
+        let proposed = if outdated && by_pods {
+            Ok(Proposal { replicas: ground.target.replicas, ..Proposal::default() })
+        } else {
+            propose(ground, (spec, reading, inverse), at, draft)
+        };
+        match proposed {
             Ok(proposal) => {
                 votes.propose(proposal.replicas);
                 draft.steps.push(proposal.step(trigger, number(metric), spec, reading, at));
@@ -292,6 +307,12 @@ pub(super) fn tolerance(policy: &Policy) -> Tolerance {
 }
 
 impl Ground<'_> {
+    /// Whether the replicas have changed since a reading: it was made of those of its moment. From rest nothing is multiplied.
+    fn changed_since(&self, at: Tick, watch: Option<&Watch>) -> bool {
+        let changed = watch.and_then(|watch| watch.rules.changed);
+        !self.from_zero && changed.is_some_and(|changed| changed >= at)
+    }
+
     /// What changes start from: the present count, or `max(1, min)` when the object leaves its rest.
     fn from(&self) -> u32 {
         if self.from_zero { self.policy.floor() } else { self.target.replicas }

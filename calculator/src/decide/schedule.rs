@@ -85,14 +85,17 @@ impl<'a> Timetable<'a> {
 
     /// How the count stands to the maximum, and what is to be remembered of it.
     pub(super) fn ceiling(&self, current: u32, known: Bounds) -> (Ceiling, Bounds) {
-        let Some(text) = self.text else { return (Ceiling::default(), Bounds::default()) };
+        let Some(text) = self.text else {
+            let bounds = if self.policy.lacks_rules() { known } else { Bounds::default() };
+            return (Ceiling::default(), bounds);
+        };
         let max = self.policy.max;
         let above = current > max;
-        let by_clock = above && !known.foreign && known.within.is_none_or(|within| within == text);
+        let by_clock = above && !known.foreign && known.within.map_or(known.unknown, |within| within == text);
         let sets_max = self.active.iter().any(|active| active.schedule.max.is_some());
         let sets_min = self.active.iter().any(|active| active.schedule.min.is_some());
         let cap = (by_clock || sets_max).then_some(max);
-        let bounds = if above { known } else { Bounds { within: Some(text), foreign: false } };
+        let bounds = if above { known } else { Bounds { within: Some(text), ..Bounds::default() } };
         (Ceiling { cap, by_clock, sets_min, sets_max }, bounds)
     }
 }

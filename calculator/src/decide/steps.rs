@@ -52,7 +52,10 @@ impl Ballot<'_> {
         let mut tally = Tally::default();
         let first = watch.timers(self.trigger.into());
         for (index, rule) in self.policy.rules.of(self.trigger.into()).steps.iter().enumerate() {
-            let Some(wanted) = rule.change.of(self.from).or(self.ratio) else { continue };
+            let Some(wanted) = rule.change.of(self.from).or(self.ratio) else {
+                self.see_without_ratio(rule, first + index, &mut watch.rules);
+                continue;
+            };
             let direction = wanted.cmp(&self.from);
             let wanted =
                 if direction == Ordering::Less { wanted.max(self.policy.floor()).min(self.from) } else { wanted };
@@ -96,6 +99,14 @@ impl Ballot<'_> {
         timer.see(Sight { holds, at: self.seen.at, broken: self.seen.broken }, changed);
         timer.mark(needed, self.seen.until(self.now));
         *timer
+    }
+
+    /// A rule whose ratio cannot be told votes nothing, but its condition goes on or ends all the same. Nobody knows its direction, so it
+    /// must hold for both.
+    fn see_without_ratio(&self, rule: &StepRule, index: usize, rules: &mut RuleMemory) {
+        let meets = |direction| holds(rule.condition, self.value(rule, direction));
+        let counts = meets(Ordering::Greater) && meets(Ordering::Less) && self.seen.covered;
+        self.see(counts, self.needed(rule, Ordering::Less), index, rules);
     }
 
     /// How far a rule is whose condition holds.

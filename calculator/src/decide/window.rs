@@ -10,11 +10,14 @@ use super::onerror;
 use super::pods;
 use super::proposals::Unusable;
 use crate::memory::rules::samples::Compared;
-use crate::memory::rules::{Known, RuleMemory, Track, longest_gap, trigger_id};
+use crate::memory::rules::{Door, Known, RuleMemory, Track, longest_gap, trigger_id};
 use crate::policy::Policy;
 use crate::rules::fingerprint;
 use crate::source::{Measured, MetricSpec, Milli, Reading};
 use crate::time::Tick;
+
+/// How many gates of policies that take no part are remembered.
+const MOST_KEPT: usize = 255;
 
 /// What rules see of one trigger.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +81,9 @@ impl Watch {
         rules.tracks = tracks;
         rules.timers = ids.into_iter().map(|id| rules.timer(id)).collect();
         let doors = policy.rules.gates.iter();
-        rules.gates = doors.map(|gate| rules.door(gate_id(policy, gate))).collect();
+        let mut doors: Vec<Door> = doors.map(|gate| rules.door(gate_id(policy, gate))).collect();
+        doors.extend(shut_elsewhere(policy, &rules, &doors));
+        rules.gates = doors;
         Self { rules, seen, timers }
     }
 
@@ -104,6 +109,15 @@ impl Watch {
     }
 }
 
+/// The closed gates of a policy that takes no part now: they are closed when it comes again. How long their conditions hold is not seen
+/// meanwhile.
+fn shut_elsewhere(policy: &Policy, rules: &RuleMemory, doors: &[Door]) -> Vec<Door> {
+    let known = |door: &&Door| doors.iter().any(|other| other.id == door.id);
+    let shut = rules.gates.iter().filter(|door| door.closed == Some(true) && !known(door));
+    let kept = shut.map(|door| Door { closed: door.closed, ..Door::new(door.id) });
+    if policy.lacks_rules() { kept.take(MOST_KEPT).collect() } else { Vec::new() }
+}
+
 fn gate_id(policy: &Policy, gate: &crate::rules::Gate) -> u32 {
     fingerprint::gate(trigger_id(policy, gate.trigger.into()), gate)
 }
@@ -111,6 +125,10 @@ fn gate_id(policy: &Policy, gate: &crate::rules::Gate) -> u32 {
 /// Takes up the reading of one trigger; none if it has no value now.
 fn look(hearing: &Hearing<'_>, trigger: usize, has_rules: bool, track: &mut Track) -> Option<Result<Seen, Unusable>> {
     let policy = hearing.policy;
+    if !has_rules {
+        // No rule asks since when it is read: a checkpoint must not take its silence for that of the others.
+        track.read = None;
+    }
     let Heard::Value { readings, at, .. } = hearing.of(trigger) else { return None };
     if onerror::keeps(policy, trigger) && track.known.as_ref().is_none_or(|known| known.at != at) {
         track.known = Some(Known { readings: Arc::new(readings.to_vec()), at });
@@ -122,7 +140,8 @@ fn look(hearing: &Hearing<'_>, trigger: usize, has_rules: bool, track: &mut Trac
         Err(unusable) => return Some(Err(unusable)),
     };
     let gap = longest_gap(policy, trigger, policy.resting() == Some(hearing.observed.target.replicas));
-    let broken = track.read.is_some_and(|last| last.age(at) > gap);
+    // Of a trigger that was never looked at nobody knows what happened before.
+    let broken = track.read.is_none_or(|last| last.age(at) > gap);
     let taken = policy.rules.of(trigger).window.and_then(|window| {
         if broken {
             track.samples.clear();

@@ -117,9 +117,11 @@ impl Checkpoint {
             Stored::parse(&self.0)?.memory(policy, now, alive)?
         };
         memory.failing = acting(&memory.failing, policy);
-        if !policy.rules.is_empty() {
+        if policy.remembers_rules() {
             // Of a timer that was not stored nobody knows since when; what was read before now does not tell either.
-            memory.rules = Some(Box::new(RuleMemory { changed: Some(now.tick), ..memory.rules() }));
+            let mut rules = RuleMemory { changed: Some(now.tick), ..memory.rules() };
+            rules.bounds.unknown = rules.bounds.within.is_none();
+            memory.rules = Some(Box::new(rules));
         }
         if let Some(before) = memory.replicas.filter(|before| *before != replicas) {
             memory.scaled(policy, before, replicas, now.tick);
@@ -191,7 +193,7 @@ impl Stored {
             Ok(events)
         };
         let last_active = self.t.map(|millis| tick(millis, now)).transpose()?;
-        let rules = self.r.as_ref().filter(|_| !policy.rules.is_empty());
+        let rules = self.r.as_ref().filter(|_| policy.remembers_rules());
         let rules = rules.map(|rules| rules.memory(policy, now, alive)).transpose()?;
         Ok(Memory {
             recommendations: Recommendations::restore(peaks, lows),

@@ -37,7 +37,7 @@ pub struct Memory {
     pub failing: Failing,
     /// The count that we wrote or saw last; what a difference is measured from at load.
     pub replicas: Option<u32>,
-    /// What rules remember; only with rules.
+    /// What rules remember; only with rules, or while those of a policy are missing.
     pub rules: Option<Box<RuleMemory>>,
 }
 
@@ -94,7 +94,7 @@ impl Memory {
     /// Entering zero or idle clears recommendations and events; leaving it books what lies above `max(1, min)` and counts as activity.
     /// Raising to idle is neither.
     pub fn scaled(&mut self, policy: &Policy, from: u32, to: u32, at: Tick) {
-        if !policy.rules.is_empty() {
+        if policy.remembers_rules() {
             let mut rules = self.rules.take().unwrap_or_else(|| Box::new(self.rules()));
             rules.scaled(policy, from, to, at);
             self.rules = Some(rules);

@@ -41,6 +41,8 @@ pub(crate) struct Bounds {
     pub(crate) within: Option<u32>,
     /// The count was set to what it is by somebody who did not look at the bounds.
     pub(crate) foreign: bool,
+    /// Nobody knows under which bounds it came to be what it is: it was above them at load. Then time may have passed. Not stored.
+    pub(crate) unknown: bool,
 }
 
 /// What was read of one trigger.
@@ -139,7 +141,8 @@ impl RuleMemory {
     pub(crate) fn differs(&self, other: &Self) -> bool {
         let states = |of: &Self| of.gates.iter().map(|door| (door.id, door.closed)).collect::<Vec<_>>();
         let timers = |of: &Self| of.all_timers().filter(|timer| timer.stored).map(|timer| timer.id).collect::<Vec<_>>();
-        self.bounds != other.bounds || states(self) != states(other) || timers(self) != timers(other)
+        let bounds = |of: &Self| (of.bounds.within, of.bounds.foreign);
+        bounds(self) != bounds(other) || states(self) != states(other) || timers(self) != timers(other)
     }
 
     /// The timers of rules and gates.

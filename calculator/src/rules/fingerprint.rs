@@ -66,7 +66,7 @@ impl Parts {
     }
 }
 
-/// What a trigger is to its rules: its name, else its place and its type; and what of its readings is compared.
+/// What a trigger is to its rules: what it asks for, its name, else its place and its type; and what of its readings is compared.
 pub(crate) fn trigger(policy: &Policy, index: usize) -> u32 {
     let parts = match policy.triggers.get(index) {
         Some(of) => match &of.name {
@@ -75,6 +75,9 @@ pub(crate) fn trigger(policy: &Policy, index: usize) -> u32 {
         },
         None => Parts::new(),
     };
+    // Without a fingerprint of the query it is what it was before there were any: that is stored.
+    let asks = policy.triggers.get(index).map(|of| of.fingerprint).filter(|asks| *asks != 0);
+    let parts = asks.map_or(parts, |asks| parts.bytes(&asks.to_le_bytes()));
     let rules = policy.rules.of(index);
     parts.window(rules.window).number(i64::from(rules.direction == Direction::Inverse)).0
 }
@@ -125,7 +128,10 @@ mod tests {
         assert_eq!(trigger(&policy, 0), trigger(&policy, 0));
         let unnamed = trigger(&policy, 0);
         policy.triggers[0].name = Some("busy".to_owned());
-        assert_ne!(trigger(&policy, 0), unnamed);
+        let named = trigger(&policy, 0);
+        assert_ne!(named, unnamed);
+        policy.triggers[0].fingerprint = 1;
+        assert_ne!(trigger(&policy, 0), named, "another query");
         assert_eq!(Parts::new().bytes(b"foobar").0, 0xbf9c_f968, "the published value of FNV-1a");
     }
 

@@ -40,6 +40,9 @@ pub struct TriggerRules {
     pub window: Option<Window>,
     /// `spreads`: whether the value spreads over the replicas; none for the default (`busy`, cpu, memory, `per: Replica`).
     pub spreads: Option<bool>,
+    /// Its `steps` stand in a policy that cannot be obeyed: until that is mended it holds the present count, because its ratio, whose
+    /// threshold nobody looked at while it had steps, is no demand.
+    pub steps_lost: bool,
 }
 
 /// `role`: what a trigger is for.

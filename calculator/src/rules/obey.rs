@@ -11,6 +11,7 @@ static NOTHING: TriggerRules = TriggerRules {
     steps: Vec::new(),
     window: None,
     spreads: None,
+    steps_lost: false,
 };
 
 impl Rules {

@@ -2,11 +2,11 @@
 
 use tidegate_calculator::decision::{Health, Limit, Step, Veto};
 use tidegate_calculator::policy::{Fallback, FallbackBehavior};
-use tidegate_calculator::rules::{Change, OnError};
+use tidegate_calculator::rules::{Change, Direction, OnError};
 use tidegate_calculator::time::{Span, Tick};
 
 use crate::ruled::{above, below, held, rule};
-use crate::world::{World, at};
+use crate::world::{World, at, behavior, free};
 
 /// Ten replicas, two triggers with a ratio of 100 a replica and no window.
 fn two(first: i64, second: i64, on_error: OnError) -> World {
@@ -187,4 +187,49 @@ fn a_value_that_cannot_be_used_is_no_value() {
         world.target.ready = Some(0);
         assert_eq!(world.outcome(at(1)).0, expected, "{on_error:?}");
     }
+}
+
+#[test]
+fn a_last_known_ratio_multiplies_the_replicas_once() {
+    // 20 of 10 doubles 4 replicas; 5 of 10 halves 64. An inverse trigger the other way round.
+    for (inverse, value, from, to) in [(false, 20, 4, 8), (false, 5, 64, 32), (true, 5, 4, 8), (true, 20, 64, 32)] {
+        let mut world = World::new(from, 10, &[value]);
+        (world.policy.min, world.policy.behavior) = (1, behavior(free(), free()));
+        world.value_metric(0);
+        world.on_error(0, OnError::LastKnown(Span::seconds(120)));
+        if inverse {
+            world.rules(0).direction = Direction::Inverse;
+        }
+        world.reads(0, value, at(0));
+        assert_eq!(world.act(at(0)).write, Some(to), "{value} of 10");
+        for second in (15..=300).step_by(15) {
+            world.fails_again(0, at(second));
+            assert_eq!(world.act(at(second)).write, None, "{value} of 10 at {second} s");
+        }
+        world.reads(0, value, at(315));
+        assert_ne!(world.act(at(315)).write, None, "a new reading is one of these replicas");
+    }
+}
+
+#[test]
+fn a_last_known_total_and_a_ratio_of_the_same_replicas_count_on() {
+    // 40 items of 10 a replica are 4 of them, however many there are.
+    let mut world = World::new(2, 10, &[40]);
+    (world.policy.min, world.policy.behavior) = (1, behavior(free(), free()));
+    world.on_error(0, OnError::LastKnown(Span::seconds(120)));
+    world.pass(at(0));
+    world.memory.changed_by_others(2, at(5));
+    world.fails_again(0, at(15));
+    assert_eq!(world.look(at(15)).write, Some(4));
+    // The write after the reading failed, so the replicas are still those that it was made of.
+    let mut world = World::new(4, 10, &[20]);
+    (world.policy.min, world.policy.behavior) = (1, behavior(free(), free()));
+    world.value_metric(0);
+    world.on_error(0, OnError::LastKnown(Span::seconds(120)));
+    world.reads(0, 20, at(0));
+    world.pass(at(0));
+    world.fails_again(0, at(15));
+    assert_eq!(world.look(at(15)).write, Some(8));
+    world.memory.changed_by_others(4, at(20));
+    assert_eq!(world.look(at(30)).write, None);
 }

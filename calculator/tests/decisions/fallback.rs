@@ -8,10 +8,12 @@ use tidegate_calculator::explain;
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::policy::{Fallback, FallbackBehavior, Pause};
+use tidegate_calculator::rules::Change;
 use tidegate_calculator::source::MetricType;
 use tidegate_calculator::time::{Span, Tick};
 
 use crate::checkpoint::{now, now_of};
+use crate::ruled::{above, below, held, rule};
 use crate::world::{World, at};
 
 /// `replicas` with one trigger that has failed since 0, and a fallback to `to`.
@@ -355,4 +357,22 @@ fn it_explains_itself() {
     assert!(then.contains("no value (TriggerTimeout), falls back") && then.contains("-> 5"), "{then}");
     assert!(then.contains("since 00:00:00: redis:6379 did not answer within 3 s"), "{then}");
     assert_eq!(why, "redis has no value and falls back to 5");
+}
+
+#[test]
+fn a_fallback_of_an_object_that_votes_by_steps_alone_takes_the_window() {
+    let mut world = World::ruled(10, &[&[rule(above(80), Change::Add(1)), held(below(20), Change::Remove(1), 300)]]);
+    world.policy.fallback = Some(Fallback { threshold: 3, replicas: 2, behavior: FallbackBehavior::Static });
+    world.run(&[50], 0, 300);
+    let mut writes = Vec::new();
+    for second in (315..=900).step_by(15) {
+        world.fails_again(0, at(second));
+        writes.extend(world.act(at(second)).write.map(|replicas| (second, replicas)));
+    }
+    // It fails since 315 s and acts at 405 s. What it finds is held from then on: the first pass more than 300 s later is at 720 s.
+    assert_eq!(writes, [(720, 2)]);
+    // It raises at once.
+    world.replicas(1);
+    world.memory.changed_by_others(1, at(905));
+    assert_eq!(world.act(at(905)).write, Some(2));
 }

@@ -191,3 +191,15 @@ fn a_scale_trigger_can_feed_a_gate_too() {
     assert_eq!(world.step(&[10, 0], at(0)).limited_by, Limit::Gate);
     assert_eq!(world.step(&[16, 0], at(15)).write, Some(4));
 }
+
+#[test]
+fn a_gate_beyond_those_that_have_a_number_forbids_all_the_same() {
+    let mut world = gated(gate(1, above(1_000), Block::ScaleDown));
+    world.policy.rules.gates = vec![world.policy.rules.gates[0].clone(); 300];
+    for (index, gate) in world.policy.rules.gates.iter_mut().enumerate() {
+        gate.name = format!("gate {index}").into();
+    }
+    world.policy.rules.gates[299].closes = above(70);
+    let decision = world.step(&[10, 71], at(0));
+    assert_eq!((decision.write, decision.limited_by), (None, Limit::Gate));
+}

@@ -59,6 +59,7 @@ fn of_trigger() -> impl Strategy<Value = TriggerRules> {
         steps,
         window,
         spreads,
+        steps_lost: false,
     })
 }
 
@@ -194,7 +195,9 @@ proptest! {
     ) {
         world.policy.fallback = None;
         let (mut tick, mut text) = (Tick(0), Checkpoint::default());
-        world.memory.replicas = Some(world.target.replicas);
+        // Every memory is loaded once: of a count above a schedule's maximum nobody knows then who made it so.
+        let policy = world.policy.at(world.wall(tick)).into_owned();
+        world.memory = text.restore(&policy, world.target.replicas, now(tick)).unwrap();
         for step in before {
             tick = tick + Span(step.gap);
             if !matches!(step.happening, Happening::Foreign(_)) {

@@ -2,10 +2,12 @@
 
 use tidegate_calculator::calendar::Calendar;
 use tidegate_calculator::decision::{Limit, Step};
+use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::policy::Pause;
 use tidegate_calculator::rules::{Change, Schedule};
 use tidegate_calculator::time::{Span, Tick};
 
+use crate::checkpoint::now;
 use crate::ruled::{above, below, daily, held, hours, rule};
 use crate::world::{World, at, behavior, free, pods, rules};
 
@@ -113,6 +115,7 @@ fn a_lower_maximum_goes_through_the_policies() {
     let mut world = timed(50, vec![daily("night", 22, 6, None, Some(20))]);
     world.policy.behavior = behavior(free(), rules(0, tidegate_calculator::behavior::Select::Max, vec![pods(10, 60)]));
     let start = hours(22);
+    world.step(&[5_000], start - Span::seconds(15));
     let counts = [0, 60, 120, 180].map(|second| world.step(&[5_000], start + Span::seconds(second)).desired);
     assert_eq!(counts, [40, 30, 20, 20]);
 }
@@ -140,6 +143,31 @@ fn an_edit_of_the_text_jumps() {
     world.policy.rules.schedules = vec![daily("day", 8, 20, None, Some(40))];
     let decision = world.step(&[5_000], hours(10) + Span::seconds(15));
     assert_eq!((decision.write, decision.limited_by), (Some(40), Limit::Schedule));
+}
+
+#[test]
+fn the_first_schedule_of_an_object_is_an_edit_too() {
+    // 23 o'clock is within the window: whoever attaches it wants 20 now, and no clock has moved.
+    for has_rules in [false, true] {
+        let mut world = timed(50, Vec::new());
+        if has_rules {
+            world.policy.rules.direction_cooldown.up_after_down = Span::seconds(1);
+        }
+        world.step(&[5_000], hours(23));
+        world.policy.rules.schedules = vec![daily("night", 22, 6, None, Some(20))];
+        let decision = world.step(&[5_000], hours(23) + Span::seconds(15));
+        assert_eq!((decision.write, decision.limited_by), (Some(20), Limit::Schedule), "{has_rules}");
+    }
+    // What is above the maximum at load, of which nothing is stored, may be there since before the window.
+    let mut world = timed(50, vec![daily("night", 22, 6, None, Some(20))]);
+    world.memory = Checkpoint::default().restore(&world.policy, 50, now(hours(23))).unwrap();
+    assert_eq!(world.step(&[5_000], hours(23)).limited_by, Limit::Stabilization);
+    world.policy.rules.schedules = vec![daily("night", 22, 6, None, Some(10))];
+    assert_eq!(
+        world.step(&[5_000], hours(23) + Span::seconds(15)).limited_by,
+        Limit::Stabilization,
+        "nor is that known"
+    );
 }
 
 #[test]

@@ -283,3 +283,27 @@ fn ratio_of_a_value_without_ready_pods_is_a_failure() {
     assert_eq!(world.specs[0].metric_type, MetricType::Value);
     assert_eq!(world.outcome(at(0)).0, 14, "700 / 100 * 2");
 }
+
+#[test]
+fn a_ratio_that_cannot_be_told_does_not_keep_the_timer_of_a_condition_that_ended() {
+    let mut world = World::ruled(10, &[&[held(below(20), Change::Ratio, 300)]]);
+    world.value_metric(0);
+    world.run(&[10], 0, 60);
+    // For a minute no pod is Ready, so there is no ratio, and the condition ends in between.
+    world.target.ready = Some(0);
+    world.run(&[10], 75, 90);
+    world.run(&[50], 105, 105);
+    world.run(&[10], 120, 120);
+    world.target.ready = Some(10);
+    let decision = world.step(&[10], at(135));
+    assert_eq!(progress(&decision, 0, 0), Progress::Pending { held: Span::seconds(15), until: at(420) }, "since 120 s");
+    // One that holds all the time goes on.
+    let mut world = World::ruled(10, &[&[held(below(20), Change::Ratio, 300)]]);
+    world.value_metric(0);
+    world.run(&[10], 0, 60);
+    world.target.ready = Some(0);
+    assert_eq!(world.run(&[10], 75, 120).limited_by, Limit::FailedTrigger, "it votes nothing");
+    world.target.ready = Some(10);
+    let decision = world.step(&[10], at(135));
+    assert_eq!(progress(&decision, 0, 0), Progress::Pending { held: Span::seconds(135), until: at(300) });
+}

@@ -2,7 +2,7 @@
 
 use tidegate_calculator::decision::{Limit, Progress, Vote};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
-use tidegate_calculator::rules::{Block, Change, DirectionCooldown, Gate, Rules, StepRule};
+use tidegate_calculator::rules::{Block, Change, DirectionCooldown, Gate, OnError, Rules, StepRule};
 use tidegate_calculator::time::{Span, Tick};
 
 use crate::checkpoint::{now, now_of};
@@ -243,11 +243,88 @@ fn an_open_gate_whose_condition_holds_after_a_restart_may_have_closed_already() 
     };
     assert_eq!(world.step(&[10, 71], at(180)).limited_by, Limit::Gate, "it forbids lowering while nobody knows");
     world.run(&[10, 71], 195, 465);
-    assert_eq!(world.step(&[10, 60], at(470)).write, Some(4), "its condition ended before it could close");
-    let mut world = gated(300);
+    assert_eq!(
+        world.step(&[10, 60], at(470)).limited_by,
+        Limit::Gate,
+        "it held for 330 s: the other waits for the release"
+    );
+    // 485 + 120 = 605 s.
+    world.run(&[10, 40], 485, 590);
+    assert_eq!(world.outcome(Tick(604_999)), (5, Limit::Gate));
+    assert_eq!(world.step(&[10, 40], at(605)).write, Some(4));
+}
+
+#[test]
+fn a_restored_gate_opens_no_earlier_than_one_that_went_on() {
+    let build = || {
+        let mut world = gated(300);
+        world.run(&[50, 40], 0, 120);
+        world.step(&[50, 71], at(135));
+        world
+    };
+    // Its condition ends before, at and after 135 + 300 = 435 s, when the one that went on closes.
+    for end in [195, 420, 435, 450, 480, 600] {
+        let (mut live, mut back) = (build(), build());
+        restart(&mut back, 165, 5);
+        live.run(&[50, 71], 180, end - 15);
+        back.run(&[50, 71], 180, end - 15);
+        let first = |world: &mut World| {
+            (end..=end + 600)
+                .step_by(15)
+                .find(|second| world.step(&[10, if *second < end + 60 { 60 } else { 40 }], at(*second)).write.is_some())
+        };
+        let (live, back) = (first(&mut live), first(&mut back));
+        // Four passes within the band, then 120 s of the release.
+        assert_eq!(back, Some(end + 60 + 120), "{end}");
+        assert_eq!(live, Some(if end > 435 { end + 60 + 120 } else { end }), "{end}");
+    }
+}
+
+#[test]
+fn an_open_gate_that_is_first_seen_within_its_band_may_have_closed_too() {
+    for (first, expected) in [(60, None), (40, Some(4))] {
+        let mut world = gated(300);
+        world.run(&[50, 40], 0, 120);
+        restart(&mut world, 130, 10);
+        assert_eq!(world.step(&[10, first], at(140)).write, expected, "{first}");
+    }
+}
+
+#[test]
+fn a_trigger_without_rules_does_not_tell_until_when_the_others_were_read() {
+    let mut world = World::ruled(5, &[&[held(below(20), Change::Remove(1), 3_600)], &[]]);
+    world.on_error(1, OnError::LastKnown(Span::seconds(60)));
+    world.run(&[10, 300], 0, 1_200);
+    restart(&mut world, 1_205, 5);
+    world.run(&[10, 300], 1_215, 2_400);
+    restart(&mut world, 2_405, 5);
+    world.run(&[10, 300], 2_415, 2_430);
+    // Two gaps of 15 s count as held.
+    assert_eq!(
+        progress(&world.look(at(2_430)), 0, 0),
+        Progress::Pending { held: Span::seconds(2_430), until: at(3_600) }
+    );
+}
+
+#[test]
+fn another_query_does_not_go_on_with_a_timer_or_a_gate() {
+    let mut world = lowering(300);
+    world.policy.triggers[0].fingerprint = 1;
+    world.run(&[10], 0, 90);
+    let text = Checkpoint::of(&world.memory, now(at(90)));
+    for (fingerprint, held) in [(1, 105), (2, 0)] {
+        world.policy.triggers[0].fingerprint = fingerprint;
+        world.memory = text.restore(&world.policy, 5, now(at(95))).unwrap();
+        let decision = world.step(&[10], at(105));
+        let until = at(405 - held);
+        assert_eq!(progress(&decision, 0, 0), Progress::Pending { held: Span::seconds(held), until }, "{fingerprint}");
+    }
+    let mut world = gated(0);
     world.run(&[50, 40], 0, 120);
-    restart(&mut world, 130, 10);
-    assert_eq!(world.step(&[10, 60], at(140)).write, Some(4), "its condition does not hold");
+    let text = Checkpoint::of(&world.memory, now(at(120)));
+    world.policy.triggers[1].fingerprint = 2;
+    world.memory = text.restore(&world.policy, 5, now(at(120))).unwrap();
+    assert_eq!(world.step(&[10, 60], at(135)).limited_by, Limit::Gate, "it was open over another query");
 }
 
 #[test]

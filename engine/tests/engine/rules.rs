@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use tidegate_calculator::calendar::Calendar;
-use tidegate_calculator::decision::Limit;
+use tidegate_calculator::decision::{Health, Limit};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::policy::Policy;
 use tidegate_calculator::rules::{
@@ -12,7 +12,7 @@ use tidegate_calculator::rules::{
 };
 use tidegate_calculator::source::{Milli, ReadErrorKind};
 use tidegate_calculator::time::{Now, Span, Tick};
-use tidegate_engine::protocol::{self, Event, Input, Stored};
+use tidegate_engine::protocol::{self, Event, Input, Shown, Stored};
 use tidegate_engine::subject::Hold;
 
 use crate::world::{START, World, id, policy, subject, two_triggers};
@@ -35,6 +35,10 @@ fn stepped() -> Policy {
     let triggers = vec![TriggerRules { steps, ..TriggerRules::default() }];
     Policy { min: 1, rules: Rules { triggers, ..Rules::default() }, ..policy() }
 }
+
+/// What is stored of an object whose only trigger is well and active.
+const WELL: Shown =
+    Shown { active: true, health: Health::Good, paused: false, triggers: 1, failing: None, failures: 0, fallbacks: 0 };
 
 fn seconds(world: &World) -> Vec<(i64, u32)> {
     world.applied.iter().map(|(at, replicas)| (at / 1_000, *replicas)).collect()
@@ -102,7 +106,16 @@ fn a_timer_survives_a_drain_and_another_process_goes_on_with_it() {
 
 #[test]
 fn after_a_crash_a_timer_goes_on_if_the_process_was_at_work_lately() {
-    for (alive, lowered) in [(Some(140), 200), (None, 350)] {
+    // (the life sign, what was stored last, when it lowers)
+    let failing = Shown { health: Health::Failing, failing: Some(0), ..WELL };
+    let cases = [
+        (Some(140), Some(WELL), 200),
+        (None, Some(WELL), 350),
+        (Some(140), Some(failing), 350),
+        (Some(140), Some(Shown { paused: true, ..WELL }), 350),
+        (Some(140), None, 350),
+    ];
+    for (alive, shown, lowered) in cases {
         let mut world = World::new(3, stepped());
         world.backlog.insert(0, Ok(10));
         world.run_to(100_000);
@@ -115,11 +128,15 @@ fn after_a_crash_a_timer_goes_on_if_the_process_was_at_work_lately() {
         next.backlog.insert(0, Ok(10));
         let (object, replicas) = (Box::new(subject(stepped())), Some(3));
         next.feed(Input::Object(protocol::Change::Set(object, Checkpoint::default())));
-        let stored = Stored { checkpoint, replicas, ..Stored::default() };
+        let stored = Stored { checkpoint, replicas, shown, ..Stored::default() };
         next.feed(Input::Object(protocol::Change::Stored(id(), Box::new(stored))));
         next.show();
         next.run_to(400_000);
-        assert!((lowered..lowered + 2).contains(&(next.applied[0].0 / 1_000)), "{alive:?}: {:?}", next.applied);
+        assert!(
+            (lowered..lowered + 2).contains(&(next.applied[0].0 / 1_000)),
+            "{alive:?} {shown:?}: {:?}",
+            next.applied
+        );
     }
 }
 

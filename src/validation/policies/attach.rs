@@ -21,6 +21,9 @@ use crate::manifests::path;
 /// How every sentence about a policy that takes no part ends.
 const UNTIL: &str = "until then the object is raised but never lowered";
 
+/// The most gates of one object: their position is one byte in a decision.
+const MOST_GATES: usize = 255;
+
 /// What an object says by itself, as far as it matters to its policies.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::validation) struct Base {
@@ -59,7 +62,7 @@ pub(in crate::validation) fn attach(
     let mut attached = Attached::default();
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return attached };
     let mut joint = Joint::new(triggers);
-    let mut signals = Vec::new();
+    let mut broken = Vec::new();
     for name in names(text, &mut attached, findings) {
         let place = if name.cluster { String::new() } else { format!("{}/", id.namespace) };
         let label = format!("{} {place}{}", name.kind(), name.name);
@@ -80,12 +83,13 @@ pub(in crate::validation) fn attach(
         match fault {
             Some((kind, why)) => {
                 attached.fault(&name, kind, format!("{label}: {why}"), findings);
-                signals.push(written);
+                broken.push(written);
             }
             None => joint.take(&label, written),
         }
     }
-    joint.keep_signals(&signals);
+    joint.keep_signals(&broken);
+    joint.keep_from_ratios(&broken);
     attached.rules = joint.rules;
     prospects::look(&attached.rules, triggers, base, attached.faults.is_empty(), findings);
     attached
@@ -234,6 +238,7 @@ impl<'a> Joint<'a> {
                 Some(format!("spec.directionCooldown: stands in {other} already"))
             })
             .or_else(|| self.only_signals(written))
+            .or_else(|| self.many_gates(written))
     }
 
     /// An entry of the same name stands in another policy.
@@ -262,6 +267,15 @@ impl<'a> Joint<'a> {
         let index = rules.steps.iter().position(|step| step.per_replica).filter(|_| is_resource_like(kind))?;
         let place = path::child(&path::item(&path::child(here, "steps"), index), "per");
         Some(format!("{place}: \"Replica\" is not possible for a trigger of type {kind}, which has no total"))
+    }
+
+    /// The gates of all policies together have a number each.
+    fn many_gates(&self, written: &Written) -> Option<String> {
+        let count = self.rules.gates.len() + written.gates.len();
+        let too_many = count > MOST_GATES && !written.gates.is_empty();
+        too_many.then(|| {
+            format!("spec.gates: the object would have {count} gates of all its policies together; at most {MOST_GATES} are allowed")
+        })
     }
 
     /// Somebody must propose replicas.
@@ -310,6 +324,16 @@ impl<'a> Joint<'a> {
             self.rules.triggers = vec![TriggerRules::default(); self.triggers.len()];
         }
         self.rules.triggers.get_mut(position)
+    }
+
+    /// A trigger whose steps are lost with their policy does not go by its ratio meanwhile.
+    fn keep_from_ratios(&mut self, broken: &[Written]) {
+        for name in broken.iter().flat_map(|written| &written.stepped) {
+            let free = !self.said_by.contains_key(&("triggers", Arc::clone(name)));
+            if let Some(entry) = self.entry(name).filter(|_| free) {
+                entry.steps_lost = true;
+            }
+        }
     }
 
     /// A trigger that only signals is no demand, also if its policy takes no part.

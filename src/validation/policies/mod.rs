@@ -1,8 +1,9 @@
 //! ScalingPolicies: judges each by itself, and joins those that a `ScaledObject` names in its annotation.
 //!
 //! A policy that is absent or that cannot be obeyed takes no part: its object is decided by KEDA's rules and by the other policies, may
-//! be raised, and is never lowered until the policy is there. Two words of such a policy count all the same, because neither moves
-//! anything: `mode: Observe`, and `role: Signal` of a trigger, whose number is no demand.
+//! be raised, and is never lowered until the policy is there. Three words of such a policy count all the same, because none moves
+//! anything: `mode: Observe`; `role: Signal` of a trigger, whose number is no demand; and that a trigger has `steps`, which then holds the
+//! present count, because its ratio is no demand either.
 
 mod attach;
 mod bands;
@@ -33,6 +34,8 @@ struct Written {
     observe: bool,
     /// By the names of triggers.
     triggers: Vec<(Arc<str>, TriggerRules)>,
+    /// The names of those that have steps, also if these cannot be read.
+    stepped: Vec<Arc<str>>,
     gates: Vec<NamedGate>,
     cooldown: Option<DirectionCooldown>,
     schedules: Vec<Schedule>,
@@ -57,6 +60,7 @@ fn read(object: &Value) -> (Written, Findings) {
     let written = Written {
         observe: fields::text(spec, "mode") == Some("Observe"),
         triggers: triggers::read(spec, &mut findings),
+        stepped: triggers::stepped(spec),
         gates: bands::gates(spec, &mut findings),
         cooldown: bands::cooldown(spec, &mut findings),
         schedules: bands::schedules(spec, &mut findings),

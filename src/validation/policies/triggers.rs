@@ -29,6 +29,12 @@ pub(super) fn read(spec: &Value, findings: &mut Findings) -> Vec<(Arc<str>, Trig
     all
 }
 
+/// The triggers that have steps, also if these cannot be read.
+pub(super) fn stepped(spec: &Value) -> Vec<Arc<str>> {
+    let entries = list(spec, "triggers").iter().filter(|entry| is_given(entry, "steps"));
+    entries.filter_map(|entry| text(entry, "name")).map(Into::into).collect()
+}
+
 fn trigger(entry: &Value, here: &str, findings: &mut Findings) -> TriggerRules {
     let role = if text(entry, "role") == Some("Signal") { Role::Signal } else { Role::Scale };
     let direction = if text(entry, "direction") == Some("Inverse") { Direction::Inverse } else { Direction::Normal };
@@ -56,6 +62,7 @@ fn trigger(entry: &Value, here: &str, findings: &mut Findings) -> TriggerRules {
         steps,
         window: window(entry, here, findings),
         spreads: entry.get("spreads").and_then(Value::as_bool),
+        steps_lost: false,
     }
 }
 

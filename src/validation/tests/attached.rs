@@ -54,6 +54,30 @@ fn judge(object: &Value, shop: &Shop) -> (Subject, Vec<String>) {
     (*validated.subject.expect("no policy takes the subject away"), texts)
 }
 
+/// A policy with so many gates, whose names begin like this.
+fn gates(name: &str, count: usize) -> Value {
+    let gate = |index: usize| json!({ "name": format!("{name}-{index}"), "trigger": "busy", "above": "1", "block": "ScaleDown" });
+    policy(json!({ "gates": (0..count).map(gate).collect::<Vec<_>>() }))
+}
+
+#[test]
+fn more_gates_than_have_a_number_are_refused() {
+    // 7 · 32 = 224 and 31 more are 255; one more is too many.
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    let all = |last: usize| {
+        let mut policies = BTreeMap::from(names.map(|name| (name, gates(name, 32))));
+        policies.insert("last", gates("last", last));
+        attach("a,b,c,d,e,f,g,last", &Shop(policies))
+    };
+    let (subject, said) = all(31);
+    assert_eq!((subject.policy.rules.gates.len(), subject.policy.consent), (255, Consent::Full), "{said:?}");
+    let (subject, _) = all(32);
+    assert_eq!((subject.policy.rules.gates.len(), subject.policy.consent), (224, Consent::PolicyInvalid));
+    let [(FaultKind::Invalid, why)] = faults(&subject)[..] else { panic!("{:?}", subject.faults) };
+    let allowed = "spec.gates: the object would have 256 gates of all its policies together; at most 255 are allowed";
+    assert!(why.ends_with(allowed), "{why}");
+}
+
 fn faults(subject: &Subject) -> Vec<(FaultKind, &str)> {
     subject.faults.iter().map(|fault| (fault.kind, fault.message.as_str())).collect()
 }
@@ -176,6 +200,23 @@ fn an_invalid_policy_takes_no_part_but_for_what_moves_nothing() {
     );
     assert!(rules.gates.is_empty() && rules.schedules.is_empty() && rules.triggers[0].steps.is_empty());
     assert_eq!([rules.triggers[0].role, rules.triggers[1].role], [Role::Scale, Role::Signal]);
+    assert_eq!([rules.triggers[0].steps_lost, rules.triggers[1].steps_lost], [true, false]);
+}
+
+#[test]
+fn a_trigger_whose_steps_are_lost_does_not_go_by_its_ratio() {
+    let steps = || json!({ "triggers": [{ "name": "busy", "steps": [{ "above": "1", "change": "+1" }] }], "gates": [{ "name": "g" }] });
+    let lost = |names: &str, shop: &Shop| attach(names, shop).0.policy.rules.of(0).steps_lost;
+    assert!(lost("a", &shop([("a", policy(steps()))])));
+    let unreadable = json!({ "triggers": [{ "name": "busy", "steps": [{ "above": "1", "change": "up" }] }] });
+    assert!(lost("a", &shop([("a", policy(unreadable))])));
+    // What another policy says of the trigger counts, and of a missing policy nobody knows what it says.
+    let other = || json!({ "triggers": [{ "name": "busy", "onError": "Hold" }] });
+    assert!(!lost("a,b", &shop([("a", policy(other())), ("b", policy(steps()))])));
+    assert!(!lost("a", &shop([])));
+    // Neither does an entry without steps make it lose any.
+    let none = json!({ "triggers": [{ "name": "busy", "onError": "Hold" }], "gates": [{ "name": "g" }] });
+    assert!(!lost("a", &shop([("a", policy(none))])));
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl StoredRules {
         let mut rules = RuleMemory {
             last_up: optional(self.u)?,
             last_down: optional(self.d)?,
-            bounds: Bounds { within: self.b, foreign: self.f },
+            bounds: Bounds { within: self.b, foreign: self.f, ..Bounds::default() },
             tracks: (0..policy.triggers.len()).map(track).collect(),
             ..RuleMemory::default()
         };
@@ -85,6 +85,14 @@ impl StoredRules {
             let late = closed == Some(false) && gate.block != Block::ScaleUp && gate.held_for > Span::ZERO;
             door.doubt = late.then(|| now.tick + gate.held_for);
             rules.gates.push(door);
+        }
+        if policy.lacks_rules() {
+            // Those of a policy that takes no part now. One that was open may have closed when it comes again: of it nothing is known.
+            for (id, _) in self.g.iter().filter(|(_, closed)| *closed != 0) {
+                if rules.gates.iter().all(|door| door.id != *id) {
+                    rules.gates.push(Door { closed: Some(true), ..Door::new(*id) });
+                }
+            }
         }
         Ok(rules)
     }
