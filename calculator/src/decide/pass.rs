@@ -82,8 +82,9 @@ impl Pass<'_> {
     /// To rest in one step. What the metrics recommend is recorded all the same: the write clears it, and if the write fails, the
     /// memory is that of any other pass.
     fn enter(&self, rest: u32, votes: Votes) -> Outcome {
-        let record = self.capped(votes.wish(self.current)).0;
-        let hold = record.and_then(|_| stabilize::hold(&self.memory.recommendations, self.current, self.now));
+        let wish = self.capped(votes.wish(self.current)).0;
+        let hold = wish.and_then(|_| stabilize::hold(&self.memory.recommendations, self.current, self.now));
+        let record = wish.filter(|_| !votes.only_waits());
         Outcome { by_metrics: true, hold, record, ..Outcome::new(rest, Limit::Idle) }
     }
 
@@ -148,7 +149,8 @@ impl Pass<'_> {
         let limit = rate.or(bound).unwrap_or(limit);
         // Down to a maximum that the clock has lowered needs no metrics.
         let by_metrics = !self.ceiling.by_clock || replicas < policy.max;
-        let outcome = Outcome { replicas, limit, by_metrics, hold, record: Some(desired) };
+        let record = Some(desired).filter(|_| !votes.only_waits());
+        let outcome = Outcome { replicas, limit, by_metrics, hold, record };
         let by = self.vetoes.metrics(current, replicas);
         self.unless(by, outcome, draft)
     }

@@ -98,7 +98,11 @@ fn by_ratios(
         };
         match proposed {
             Ok(proposal) => {
-                votes.propose(proposal.replicas);
+                if proposal.waits.is_some() {
+                    votes.wait(proposal.replicas);
+                } else {
+                    votes.propose(proposal.replicas);
+                }
                 draft.steps.push(proposal.step(trigger, number(metric), spec, reading, at));
             }
             Err(unusable) => cannot(ground, trigger, &unusable, at, votes, draft),

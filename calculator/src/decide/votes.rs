@@ -12,6 +12,8 @@ use crate::time::Tick;
 pub(super) struct Votes {
     /// The largest one; none if nothing could propose.
     pub(super) best: Option<u32>,
+    /// The largest one, but for metrics that only wait for the pods of our last write: what may be recorded.
+    pub(super) firm: Option<u32>,
     /// The largest vote by steps: what the legacy limit does not slow.
     pub(super) by_steps: Option<u32>,
     /// The largest count that a fallback stands for.
@@ -41,12 +43,25 @@ impl Votes {
     /// A metric proposes a count.
     pub(super) fn propose(&mut self, replicas: u32) {
         self.best = self.best.max(Some(replicas));
+        self.firm = self.firm.max(Some(replicas));
+    }
+
+    /// A metric proposes the present count, because the pods of our last write are not there yet.
+    pub(super) fn wait(&mut self, replicas: u32) {
+        self.best = self.best.max(Some(replicas));
+    }
+
+    /// Whether it is such a wait that wants most. A window that took it for a recommendation would hold the count once more for its
+    /// whole length; the HPA, whose passes are further apart, never sees that moment.
+    pub(super) fn only_waits(&self) -> bool {
+        self.firm < self.best
     }
 
     /// A trigger votes by its rules.
     pub(super) fn vote(&mut self, vote: Vote) {
         self.abstained |= vote == Vote::Abstain;
         self.best = self.best.max(vote.replicas());
+        self.firm = self.firm.max(vote.replicas());
         self.by_steps = self.by_steps.max(vote.replicas());
     }
 

@@ -44,14 +44,17 @@ impl History {
         let active = verdict.active_at.is_some();
         let rest = policy.idle.or((policy.min == 0).then_some(0));
         if active && (current == 0 || (policy.idle.is_some() && current < policy.min)) {
-            verdict.record = best(&self.votes(world, true, now));
+            verdict.record = best(&self.votes(world, true, now).into_iter().map(|(vote, _)| vote).collect::<Vec<_>>());
             let wanted = verdict.record.unwrap_or(0).clamp(floor, policy.max);
             let limit = policy.behavior.as_ref().map_or(u32::MAX, |b| self.limit(&b.up, floor, true, now));
             verdict.desired = if policy.paused_scale_out { current } else { wanted.min(limit) };
             return verdict;
         }
-        let votes = self.votes(world, false, now);
+        let (votes, waits): (Vec<_>, Vec<_>) = self.votes(world, false, now).into_iter().unzip();
         let desired = best(&votes).filter(|best| votes.iter().all(Option::is_some) || *best >= current);
+        // A metric that only waits for the pods of the last write recommends nothing.
+        let firm = votes.iter().zip(&waits).filter(|(_, waits)| !**waits).filter_map(|(vote, _)| *vote).max();
+        let record = desired.filter(|_| firm >= best(&votes));
         let newest = self.recommended.iter().filter(|(_, _, held)| !held).map(|(at, _, _)| *at).max();
         let hold = desired.is_some() && newest.is_none_or(|at| now.0 - at.0 > 60_000);
         if let Some(rest) = rest.filter(|_| !active) {
@@ -69,7 +72,7 @@ impl History {
                 return verdict;
             }
             if now.0 > end && fresh && !forbidden {
-                return Verdict { desired: rest, hold, record: desired, ..verdict };
+                return Verdict { desired: rest, hold, record, ..verdict };
             }
         }
         if !(floor..=policy.max).contains(&current) {
@@ -78,7 +81,7 @@ impl History {
             return verdict;
         }
         let Some(desired) = desired else { return verdict };
-        (verdict.hold, verdict.record) = (hold, Some(desired));
+        (verdict.hold, verdict.record) = (hold, record);
         let stable = self.stabilized(policy, current, desired, verdict.hold, now);
         let wanted = self.limited(policy, current, stable.clamp(floor, policy.max), now);
         let down = wanted < current && (policy.paused_scale_in || policy.consent == Consent::PolicyMissing);
@@ -86,24 +89,28 @@ impl History {
         verdict
     }
 
-    fn votes(&self, world: &World, from_zero: bool, now: Tick) -> Vec<Option<u32>> {
+    /// What each trigger proposes, and whether that is only the present count while the pods of the last write are awaited.
+    fn votes(&self, world: &World, from_zero: bool, now: Tick) -> Vec<(Option<u32>, bool)> {
         let target = world.target;
         let (up, down) = world.policy.tolerances();
         let near = |ratio: f64| 1.0 - down <= ratio && ratio <= 1.0 + up;
         let vote = |(trigger, evidence): (usize, &Evidence)| {
-            let Evidence::Good { readings, .. } = evidence else { return substitute(world, trigger, now) };
+            let Evidence::Good { readings, .. } = evidence else { return (substitute(world, trigger, now), false) };
             let (spec, reading) = &readings[0];
             let (total, goal) = (reading.value.total().0 as f64, spec.target.0 as f64);
             let quotient = total / goal;
+            let by_pods = || target.ready.filter(|n| *n > 0).map(|n| (quotient * f64::from(n)).ceil() as u32);
             match spec.metric_type {
-                _ if from_zero => Some(quotient.ceil() as u32),
-                MetricType::AverageValue if near(total / (goal * f64::from(target.existing))) => Some(target.existing),
-                MetricType::AverageValue => Some(quotient.ceil() as u32),
-                _ if near(quotient) => Some(target.replicas),
-                _ if self.last_write.is_some_and(|at| now.0 - at.0 < world.policy.settings.sync_period.0) => {
-                    Some(target.replicas)
+                _ if from_zero => (Some(quotient.ceil() as u32), false),
+                MetricType::AverageValue if near(total / (goal * f64::from(target.existing))) => {
+                    (Some(target.existing), false)
                 }
-                _ => target.ready.filter(|n| *n > 0).map(|n| (quotient * f64::from(n)).ceil() as u32),
+                MetricType::AverageValue => (Some(quotient.ceil() as u32), false),
+                _ if near(quotient) => (Some(target.replicas), false),
+                _ if self.last_write.is_some_and(|at| now.0 - at.0 < world.policy.settings.sync_period.0) => {
+                    (Some(target.replicas), by_pods() != Some(target.replicas))
+                }
+                _ => (by_pods(), false),
             }
         };
         world.triggers.iter().enumerate().map(vote).collect()
