@@ -86,7 +86,7 @@ pub trait Surroundings: fmt::Debug + Send + Sync {
         _service: &str,
         _deadline: Deadline,
     ) -> Result<Vec<ServiceEndpoint>, ReadError> {
-        let why = "this trigger asks for the endpoints of a Service, which cannot be read here (on a cluster: not yet)";
+        let why = "this trigger asks a cluster for the endpoints of a Service, and there is no cluster here";
         Err(ReadError::query(ReadErrorKind::Config, why))
     }
 }

@@ -5,6 +5,8 @@
 //!   had before it was scaled.
 //! * TriggerAuthentications and ClusterTriggerAuthentications lose `finalizer.keda.sh` likewise; they have none of ours.
 //! * An object that is looked at no more, because of its labels, loses ours.
+//! * As long as nobody can know whether a policy says `mode: Observe`, the target of a deleted object is not touched: its deletion waits a
+//!   minute for the policies, and goes on without restoring anything then.
 //! * An object of which nothing must be undone carries no finalizer of ours: it can be deleted while nobody runs.
 
 mod authentications;
@@ -13,19 +15,20 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tidegate_crds::ScaledObject;
 use tidegate_engine::protocol::Tenure;
-use tidegate_engine::subject::{ObjectId, TargetRef};
+use tidegate_engine::subject::{Hold, ObjectId, TargetRef};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use self::authentications::Authentications;
 use super::Attention;
 use super::calls::Failure;
-use super::holds::Holds;
+use super::holds::{Holds, POLICY_UNSEEN};
 use super::known::{Known, ObjectFacts};
 use super::settings::Mode;
 
@@ -39,6 +42,8 @@ const MANAGER: &str = "tidegate";
 const CALL: Duration = Duration::from_secs(5);
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long after its deletion an object waits for policies that cannot be seen.
+const POLICIES: Duration = Duration::from_mins(1);
 
 /// What has to be done about one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,11 +105,13 @@ pub struct Finalizer {
 
 /// Why an object could not be settled this time.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {verb} {resource}: {why}")]
-struct Unsettled {
-    verb: &'static str,
-    resource: &'static str,
-    why: String,
+enum Unsettled {
+    /// A call has failed.
+    #[error("cannot {verb} {resource}: {why}")]
+    Call { verb: &'static str, resource: &'static str, why: String },
+    /// Its policies may come yet, and then its replicas may be restored.
+    #[error("it is deleted, and waits for policies that cannot be seen: {0}")]
+    Waits(String),
 }
 
 impl Finalizer {
@@ -136,7 +143,11 @@ impl Finalizer {
                     Ok(true) => _ = parked.remove(&id),
                     Ok(false) => _ = parked.insert(id),
                     Err(error) => {
-                        tracing::warn!("{id}: {error}; it is tried again");
+                        match &error {
+                            Unsettled::Call { .. } => tracing::warn!("{id}: {error}; it is tried again"),
+                            // The hold has been told, and the wait is short.
+                            Unsettled::Waits(_) => tracing::debug!("{id}: {error}"),
+                        }
                         failed.insert(id);
                     }
                 },
@@ -199,7 +210,15 @@ impl Finalizer {
             let deleting = object.metadata.deletion_timestamp.is_some();
             let wanted =
                 object.data.pointer("/spec/advanced/restoreToOriginalReplicaCount") == Some(&Value::Bool(true));
+            // Looked at first: if the hold is lifted between the two, the replicas are restored.
+            let unseen = self.unseen(id, facts);
             let Some(plan) = self.plan(id, &facts.target, deleting, object.finalizers(), wanted) else { return Ok(()) };
+            if let Some(hold) = unseen.filter(|_| deleting && wanted && !plan.restore) {
+                if was_deleted_within(POLICIES, &object) {
+                    return Err(Unsettled::Waits(hold.message));
+                }
+                tracing::warn!("{id}: it is deleted, and its replicas are not restored: {}", hold.message);
+            }
             if plan.restore {
                 self.restore(id, facts, &object).await;
             }
@@ -211,7 +230,15 @@ impl Finalizer {
                 return Ok(());
             }
         }
-        Err(Unsettled { verb: "patch", resource: "scaledobjects.keda.sh", why: "it keeps changing".to_owned() })
+        Err(unsettled("patch", "scaledobjects.keda.sh", &"it keeps changing"))
+    }
+
+    /// Why its target is not touched, if that is only because its policies cannot be seen.
+    fn unseen(&self, id: &ObjectId, facts: &ObjectFacts) -> Option<Hold> {
+        if self.mode != Mode::Auto || self.keda.borrow().unwrap_or(false) {
+            return None;
+        }
+        self.holds.of(id, &facts.target).filter(|hold| hold.reason == POLICY_UNSEEN)
     }
 
     /// An object that is looked at no more must not wait for us when it is deleted.
@@ -277,7 +304,14 @@ async fn call<T>(
 }
 
 fn unsettled(verb: &'static str, resource: &'static str, why: &dyn ToString) -> Unsettled {
-    Unsettled { verb, resource, why: why.to_string() }
+    Unsettled::Call { verb, resource, why: why.to_string() }
+}
+
+/// Whether an object was deleted less than this time ago.
+fn was_deleted_within(time: Duration, object: &DynamicObject) -> bool {
+    let Some(deleted) = &object.metadata.deletion_timestamp else { return false };
+    let age = Timestamp::now().duration_since(deleted.0);
+    age < SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)
 }
 
 #[cfg(test)]

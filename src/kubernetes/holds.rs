@@ -8,6 +8,8 @@ use tokio::sync::Notify;
 
 /// The reason of a hold that a user asked for: decide and record only.
 pub const OBSERVE: &str = "Observe";
+/// The reason of a hold on an object whose policies cannot be seen: one of them may say that it is only observed.
+pub const POLICY_UNSEEN: &str = "PolicyUnseen";
 
 /// Whom a hold is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -156,6 +156,14 @@ pub const RULES: &[Rule] = &[
         scope: Scope::Watched,
     },
     Rule {
+        group: "discovery.k8s.io",
+        resources: &["endpointslices"],
+        names: &[],
+        verbs: &["list"],
+        why: "the ready addresses behind a Service, for triggers that read each of them; listed when one asks",
+        scope: Scope::Watched,
+    },
+    Rule {
         group: "metrics.k8s.io",
         resources: &["pods"],
         names: &[],

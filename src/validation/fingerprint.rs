@@ -25,10 +25,15 @@ pub(super) fn generation(object: &Value, all: &BTreeMap<String, String>) -> u64 
     })
 }
 
-/// A fingerprint of the policies so far, of the next one's name and of its spec (null if it is not there).
-pub(super) fn of_policy(before: Option<u64>, name: &PolicyRef, spec: &Value) -> u64 {
-    let mut spec = spec.clone();
-    spec.sort_all_objects();
+/// A text that is the same in whatever order fields stand.
+pub(super) fn canonical(value: &Value) -> String {
+    let mut value = value.clone();
+    value.sort_all_objects();
+    value.to_string()
+}
+
+/// A fingerprint of the policies so far, of the next one's name and of its spec in canonical form (null if it is not there).
+pub(super) fn of_policy(before: Option<u64>, name: &PolicyRef, spec: &str) -> u64 {
     fnv(before.unwrap_or(BASIS), format!("\0{name}\0{spec}").as_bytes())
 }
 

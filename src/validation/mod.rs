@@ -33,7 +33,7 @@ mod triggers;
 pub use authentication::trigger_authentication;
 pub use conflicts::{Claim, conflicts};
 pub use files::Files;
-pub use policies::{PolicyRef, named, scaling_policy};
+pub use policies::{Policy, PolicyRef, named, observing, scaling_policy};
 pub use report::{Report, documents, place};
 pub use scaled_object::{Validated, scaled_object};
 pub use surroundings::{KeysOf, Nothing, Sight, Surroundings};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tidegate_engine::subject::{AuthenticationRef, TargetRef};
 
-use super::policies::PolicyRef;
+use super::policies::{Policy, PolicyRef};
 
 /// The answer to a question about the surroundings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +73,15 @@ pub trait Surroundings {
     /// A `ScalingPolicy` of this namespace, or a `ClusterScalingPolicy`, whole: with its kind, its metadata and its spec.
     fn policy(&self, _namespace: &str, _name: &PolicyRef) -> Sight<Arc<Value>> {
         Sight::Unseen
+    }
+
+    /// The same, in a form that is read only once. Whoever is asked about one policy by many objects keeps it.
+    fn readable(&self, namespace: &str, name: &PolicyRef) -> Sight<Arc<Policy>> {
+        match self.policy(namespace, name) {
+            Sight::Here(text) => Sight::Here(Arc::new(Policy::new(text))),
+            Sight::Absent => Sight::Absent,
+            Sight::Unseen => Sight::Unseen,
+        }
     }
 
     /// Why [`Surroundings::policy`] cannot see policies of this kind; none if there is nothing to say about it.

@@ -60,6 +60,17 @@ impl Selector {
         parts(text).into_iter().map(requirement).collect::<Result<_, _>>().map(Self)
     }
 
+    /// The labels that must have exactly one value, each with it: whoever keeps things by their labels finds by them what may match.
+    pub fn equalities(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(|requirement| match &requirement.test {
+            Test::In(values) => match values.as_slice() {
+                [value] => Some((requirement.key.as_str(), value.as_str())),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
     /// Whether labels meet every requirement.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|requirement| requirement.holds(labels))
@@ -173,6 +184,13 @@ mod tests {
             assert!(!matches(text), "{text}");
         }
         assert!(matches("zone!=a") && matches("zone notin (a)"), "what is not there is not that");
+    }
+
+    #[test]
+    fn equalities_are_what_leaves_one_value() {
+        let selector = Selector::parse("app=web,tier==front,zone in (a),size in (1,2),old!=x,!gone,there,n>1").unwrap();
+        let found: Vec<_> = selector.equalities().collect();
+        assert_eq!(found, [("app", "web"), ("tier", "front"), ("zone", "a")]);
     }
 
     #[test]

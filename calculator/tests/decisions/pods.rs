@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tidegate_calculator::behavior::GivenRules;
 use tidegate_calculator::decision::{Limit, Step};
 use tidegate_calculator::hpa::pods::{Container, Phase, Pod, Readiness};
 use tidegate_calculator::hpa::samples::{PodValue, Sample};
@@ -12,7 +13,7 @@ use tidegate_calculator::source::{Measured, MetricSpec, MetricType, Milli, PodSa
 use tidegate_calculator::time::{Span, Tick};
 
 use crate::ruled::{above, below, held, rule};
-use crate::world::{World, at};
+use crate::world::{World, at, behavior, free};
 
 /// A pod of an hour that has been ready ever since, with a request of 1 cpu.
 fn pod(name: &str) -> Pod {
@@ -224,4 +225,22 @@ fn rules_over_pods_without_requests_are_a_failure() {
     of.samples.pop();
     shows(&mut average, of, at(0));
     assert_eq!(average.outcome(at(1)).0, 3);
+}
+
+/// 4 pods at 20 % of a target of 50 %: ceil(20 / 50 * 4) = 2. Nobody may take the present count, which is proposed for 15 s after a write,
+/// for a recommendation: a window of 60 s would begin anew with it.
+#[test]
+fn what_only_waits_for_pods_is_no_recommendation() {
+    let mut world = cpu(MetricType::Utilization, Milli::units(50), &[200; 4]);
+    world.policy.behavior = behavior(free(), GivenRules { window: Some(Span::seconds(60)), ..free() });
+    // The hold of second 0 leaves the window at 60 s. After a write at 55 s the metric waits until 70 s.
+    for (second, record) in [(15, Some(2)), (30, Some(2)), (45, Some(2)), (58, None), (61, None), (70, Some(2))] {
+        world.memory.last_write = (second >= 55).then(|| at(55));
+        let again = samples(&world);
+        shows(&mut world, again, at(second));
+        let decision = world.look(at(second));
+        assert_eq!(decision.effects.record, record, "at {second} s: {:?}", decision.steps);
+        world.memory.take(&decision.effects, at(second));
+        assert_eq!(decision.write, (second == 70).then_some(2), "at {second} s");
+    }
 }

@@ -79,6 +79,15 @@ fn target() -> TargetRef {
 
 /// Settles the object once and gives back the calls.
 async fn settle(fake: Fake, keda: bool, hold: bool) -> (Result<bool, String>, Vec<String>) {
+    let hold = hold.then(|| (Whom::Target(TargetKey::of(&target())), "ForeignAutoscaler"));
+    settle_held(fake, keda, hold).await
+}
+
+async fn settle_held(
+    fake: Fake,
+    keda: bool,
+    hold: Option<(Whom, &'static str)>,
+) -> (Result<bool, String>, Vec<String>) {
     let fake = std::sync::Arc::new(fake);
     let client = Client::new(Router::new().fallback(answer).with_state(fake.clone()), "shop");
     let (id, known, holds) = (ObjectId::new("shop", "orders"), Known::default(), Holds::default());
@@ -89,9 +98,8 @@ async fn settle(fake: Fake, keda: bool, hold: bool) -> (Result<bool, String>, Ve
     facts.restore = seen["spec"]["advanced"]["restoreToOriginalReplicaCount"] == true;
     facts.target_resource = "deployments".to_owned();
     known.insert(id.clone(), facts);
-    if hold {
-        let hold = Hold { reason: "ForeignAutoscaler", message: String::new() };
-        holds.set(Whom::Target(TargetKey::of(&target())), hold);
+    if let Some((whom, reason)) = hold {
+        holds.set(whom, Hold { reason, message: "because".to_owned() });
     }
     let (_sender, keda) = watch::channel(Some(keda));
     let finalizer = Finalizer::new(client, (known, holds, Attention::default()), Mode::Auto, keda);
@@ -142,4 +150,31 @@ async fn a_conflict_is_read_anew_and_many_are_an_error() {
     let (result, calls) = settle(conflicted(9), false, false).await;
     assert_eq!(result, Err("cannot patch scaledobjects.keda.sh: it keeps changing".to_owned()));
     assert_eq!(calls.len(), 6);
+}
+
+/// One of its policies may say that the object is only observed, or that it is not: a minute is given to those who are about to see it.
+#[tokio::test]
+async fn a_deletion_waits_a_minute_for_policies_and_touches_nothing_without_them() {
+    let unseen = || Some((Whom::Object(ObjectId::new("shop", "orders")), POLICY_UNSEEN));
+    let deleted = |ago: i64| {
+        let mut object = object(true, &[KEDA_FINALIZER, FINALIZER], true);
+        let at = Timestamp::now() - SignedDuration::from_secs(ago);
+        object["metadata"]["deletionTimestamp"] = at.to_string().into();
+        fake(object)
+    };
+    let (result, calls) = settle_held(deleted(50), false, unseen()).await;
+    let waits = "it is deleted, and waits for policies that cannot be seen: because".to_owned();
+    assert_eq!((result, calls), (Err(waits), vec!["GET orders".to_owned()]));
+    let (result, calls) = settle_held(deleted(61), false, unseen()).await;
+    assert_eq!((result, calls), (Ok(true), vec!["GET orders".to_owned(), "PATCH orders null".to_owned()]));
+    // Once they are seen the hold is lifted, and the replicas are restored.
+    let (result, calls) = settle_held(deleted(50), false, None).await;
+    assert_eq!(result, Ok(true));
+    assert_eq!(calls, ["GET orders", "PATCH scale 3", "PATCH orders null"]);
+    // What restores nothing needs not wait; and an object that lives gets no finalizer.
+    let mut plain = object(true, &[KEDA_FINALIZER], false);
+    plain["metadata"]["deletionTimestamp"] = Timestamp::now().to_string().into();
+    let (result, calls) = settle_held(fake(plain), false, unseen()).await;
+    assert_eq!((result, calls), (Ok(true), vec!["GET orders".to_owned(), "PATCH orders null".to_owned()]));
+    assert_eq!(settle_held(fake(object(false, &[], true)), false, unseen()).await, (Ok(true), vec![]));
 }

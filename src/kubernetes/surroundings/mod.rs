@@ -1,19 +1,23 @@
 //! What triggers see of the cluster: the pods of their target, and the numbers of the metrics APIs.
 //!
-//! * [`selectors`] know which pods belong to a target; [`pods`] watch the pods of the namespaces in which somebody asks.
+//! * [`selectors`] know which pods belong to a target; [`pods`] watch the pods of the namespaces in which somebody asks,
+//!   and [`stock`] finds those of one target among them.
 //! * [`counter`] counts the Ready ones of targets that do not show them.
 //! * [`usages`], [`custom`] and [`external`] ask the three metrics APIs. Whoever asks the same at the same moment shares one question
 //!   ([`shared`]), so a thousand objects of a namespace cost one list.
+//! * [`endpoints`] are the addresses behind a Service, asked for in the same way.
 //! * [`refusal`] says in the words of a read error what went wrong: which API, which right, and what would mend it.
 
 pub(super) mod counter;
 mod custom;
 mod described;
+mod endpoints;
 mod external;
 mod pods;
 mod refusal;
 mod selectors;
 mod shared;
+mod stock;
 #[cfg(test)]
 mod tests;
 mod usages;
@@ -31,11 +35,12 @@ use kube::Client;
 use tidegate_calculator::hpa::pods::Pod;
 use tidegate_calculator::hpa::samples::{PodUsage, PodValue, Sample};
 use tidegate_calculator::source::{Deadline, Milli, ReadError, ReadErrorKind, TargetRef};
-use tidegate_scalers::{Described, MetricQuery, Surroundings};
+use tidegate_scalers::{Described, MetricQuery, ServiceEndpoint, Surroundings};
 use tokio::time::Instant;
 
 use self::counter::{Counter, Counts};
 use self::custom::Custom;
+use self::endpoints::Endpoints;
 use self::external::External;
 use self::pods::{Pods, Times};
 use self::selectors::{Selected, Selectors};
@@ -56,6 +61,7 @@ pub(super) struct ClusterSurroundings {
     usages: Usages,
     custom: Custom,
     external: External,
+    endpoints: Endpoints,
 }
 
 impl ClusterSurroundings {
@@ -76,6 +82,7 @@ impl ClusterSurroundings {
             usages: Usages::new(client.clone(), life),
             custom: Custom::new(client.clone(), life),
             external: External::new(client.clone(), life),
+            endpoints: Endpoints::new(client.clone(), life),
         }
     }
 
@@ -170,5 +177,14 @@ impl Surroundings for ClusterSurroundings {
         deadline: Deadline,
     ) -> Result<Vec<Milli>, ReadError> {
         self.external.series(namespace, metric, deadline).await
+    }
+
+    async fn endpoints(
+        &self,
+        namespace: &str,
+        service: &str,
+        deadline: Deadline,
+    ) -> Result<Vec<ServiceEndpoint>, ReadError> {
+        self.endpoints.of(namespace, service, deadline).await
     }
 }

@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::refusal::{Question, Served};
+use super::stock::{Named, Stock};
 use super::view::{Kept, PodView};
 use crate::kubernetes::calls::Failure;
 use crate::kubernetes::patience::{self, Patience, Pulse, Words};
@@ -67,7 +68,7 @@ impl Drop for Room {
 
 /// What its watch has shown.
 struct Seen {
-    pods: Mutex<HashMap<String, Arc<Kept>>>,
+    pods: Mutex<Stock>,
     standing: watch::Sender<Standing>,
     pulse: Pulse,
     asked: Mutex<Instant>,
@@ -124,8 +125,7 @@ impl Pods {
         if seen.pulse.age().is_none_or(|age| age > self.times.stale) {
             return Err(self.stale(namespace, failure));
         }
-        let pods = lock(&seen.pods);
-        Ok(pods.values().filter(|pod| selector.matches(pod.labels())).cloned().collect())
+        Ok(lock(&seen.pods).matching(selector))
     }
 
     fn stale(&self, namespace: &str, failure: Option<ReadError>) -> ReadError {
@@ -181,7 +181,7 @@ struct Follow {
 impl Follow {
     async fn run(self, mut words: Words<PodView>) {
         // What a list that is under way has shown: it counts when it is complete, so nobody sees half of it.
-        let mut fresh = HashMap::new();
+        let mut fresh = Named::new();
         loop {
             let asked = lock(&self.seen.asked).elapsed();
             tokio::select! {
@@ -205,19 +205,19 @@ impl Follow {
         idle
     }
 
-    fn hear(&self, word: Word<Event<PodView>>, fresh: &mut HashMap<String, Arc<Kept>>) {
+    fn hear(&self, word: Word<Event<PodView>>, fresh: &mut Named) {
         match word {
             Ok(Event::Init) => fresh.clear(),
             Ok(Event::InitApply(pod)) => {
                 fresh.insert(pod.name().to_owned(), Arc::new(pod.keep()));
             }
             Ok(Event::InitDone) => {
-                *lock(&self.seen.pods) = std::mem::take(fresh);
+                lock(&self.seen.pods).replace(std::mem::take(fresh));
                 self.seen.pulse.beat();
                 self.works();
             }
             Ok(Event::Apply(pod)) => {
-                lock(&self.seen.pods).insert(pod.name().to_owned(), Arc::new(pod.keep()));
+                lock(&self.seen.pods).put(Arc::new(pod.keep()));
                 self.works();
             }
             Ok(Event::Delete(pod)) => {

@@ -33,6 +33,9 @@ pub(super) const EXTERNAL: Served = Served {
     group: "external.metrics.k8s.io",
     install: "install an adapter that serves external metrics, such as the one of Prometheus",
 };
+/// discovery.k8s.io.
+pub(super) const DISCOVERY: Served =
+    Served { group: "discovery.k8s.io", install: "it is a part of Kubernetes since 1.21 (EndpointSlices)" };
 
 /// What was asked, in the words of permissions.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use axum::http::Request;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tidegate_calculator::hpa::quantity::Quantity;
 use tidegate_calculator::source::Milli;
@@ -68,6 +68,58 @@ pub(super) struct MetricValue {
     pub(super) window_seconds: Option<i64>,
     #[serde(default)]
     value: Value,
+}
+
+/// `EndpointSliceList` of discovery.k8s.io.
+#[derive(Debug, Deserialize)]
+pub(super) struct Slices {
+    #[serde(default)]
+    pub(super) items: Vec<Slice>,
+}
+
+/// Some endpoints of a Service; all of them have these ports.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Slice {
+    /// `IPv4`, `IPv6` or `FQDN`.
+    #[serde(default)]
+    pub(super) address_type: String,
+    #[serde(default, deserialize_with = "or_none")]
+    pub(super) endpoints: Vec<Endpoint>,
+    #[serde(default, deserialize_with = "or_none")]
+    pub(super) ports: Vec<Port>,
+}
+
+/// One endpoint.
+#[derive(Debug, Deserialize)]
+pub(super) struct Endpoint {
+    #[serde(default, deserialize_with = "or_none")]
+    pub(super) addresses: Vec<String>,
+    #[serde(default)]
+    conditions: Option<Conditions>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Conditions {
+    ready: Option<bool>,
+}
+
+/// One port; without a number it stands for all.
+#[derive(Debug, Deserialize)]
+pub(super) struct Port {
+    pub(super) port: Option<u16>,
+}
+
+impl Endpoint {
+    /// What says nothing of being ready is.
+    pub(super) fn is_ready(&self) -> bool {
+        self.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true)
+    }
+}
+
+/// A list, or null: that is how an API server writes one that is empty.
+fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl MetricValue {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::directory::{AuthenticationKey, Place};
 use super::kinds::{KindKey, Served};
-use super::policies::PolicyKey;
+use super::policies::{Blind, PolicyKey};
 use super::views::Loose;
 use crate::kubernetes::known::RecordFacts;
 use crate::resolution::Answer;
@@ -86,6 +86,8 @@ pub(in crate::kubernetes) enum Event {
     Listed(What, Option<Arc<str>>),
     /// A stream does not work now; it tries again by itself.
     Failed(What, Option<Arc<str>>, TargetError),
+    /// A stream of policies (of ClusterScalingPolicies if the flag is set) does not work now; it tries again by itself.
+    Unseen(bool, Option<Arc<str>>, Blind),
 }
 
 /// A place among the events.

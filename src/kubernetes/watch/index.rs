@@ -166,6 +166,10 @@ impl Index {
             Event::Marked(mark) => mark.set(),
             Event::Listed(what, namespace) => self.listed(what, namespace, orders),
             Event::Failed(what, namespace, error) => self.failed(what, namespace, &error, orders),
+            Event::Unseen(cluster, namespace, blind) => {
+                let users = self.policies.failed(cluster, namespace, blind);
+                self.all_judge_again(&users, orders);
+            }
         }
     }
 
@@ -260,7 +264,7 @@ impl Index {
                 tracing::warn!("ScaledObject {id}: {warning}");
             }
         }
-        self.observe(id, subject.as_deref());
+        self.hold_by_policies(id, &names, subject.as_deref());
         let authentications = subject.iter().flat_map(|subject| &subject.triggers).filter_map(|trigger| {
             let reference = trigger.references.authentication.as_ref()?;
             Some(authentication_key(&id.namespace, reference))
@@ -308,7 +312,6 @@ impl Index {
         }
         self.waiting.remove(id);
         self.policies.leave(id, &old.names);
-        self.observe_no_more(id);
         self.drop_users(id, &old);
         self.drop_claim(id, &old, orders);
         let facts = self.out.known.get(id);
@@ -317,6 +320,8 @@ impl Index {
             self.orphans.insert(id.clone(), Box::new(record));
         }
         self.out.known.remove(id);
+        // Only now: whoever settles its finalizers must never see it without its hold.
+        self.lift_holds(id);
         if facts.is_some_and(|facts| is_left_behind(&facts)) {
             self.out.attention.raise(id);
         } else {
@@ -360,7 +365,7 @@ impl Index {
     /// Tells the engine about an object, if there is something new to say.
     fn tell(&mut self, id: &ObjectId, orders: &mut Vec<Order>) {
         let Some(object) = self.objects.get(id).filter(|_| self.loaded) else { return };
-        if !self.is_ready(&object.target) || !self.policies.are_settled(&id.namespace, &object.names) {
+        if self.must_wait(id, object) {
             let target = object.target.clone();
             self.waiting.insert(id.clone());
             self.read_if_stale(&target, orders);
@@ -394,11 +399,6 @@ impl Index {
         if let Some(target) = target {
             self.tell_target(&target, orders);
         }
-    }
-
-    /// Whether an object with this target can be told: a target is told right after it, so it must have been looked for.
-    fn is_ready(&self, target: &TargetRef) -> bool {
-        target.name.is_empty() || self.targets.sight(target, self.streams).is_some()
     }
 
     /// A target is read again after a failure, unless that has become needless.

@@ -13,7 +13,7 @@ use tidegate_scalers::Known;
 use super::policies::Policies;
 use super::views::{self, Loose};
 use crate::kubernetes::known::{ObjectFacts, RecordFacts, StatusView};
-use crate::validation::{self, PolicyRef, Sight, Surroundings};
+use crate::validation::{self, Policy, PolicyRef, Sight, Surroundings};
 
 /// The groups of annotations that are kept.
 const GROUPS: [&str; 3] = ["autoscaling.keda.sh/", "scaledobject.keda.sh/", "tidegate.dev/"];
@@ -180,7 +180,7 @@ impl Surroundings for Cluster<'_> {
         true
     }
 
-    fn policy(&self, namespace: &str, name: &PolicyRef) -> Sight<Arc<Value>> {
+    fn readable(&self, namespace: &str, name: &PolicyRef) -> Sight<Arc<Policy>> {
         self.0.find(namespace, name)
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tidegate_engine::subject::ObjectId;
 
 use super::event::Order;
-use crate::validation::{self, PolicyRef};
+use crate::validation::{Policy, PolicyRef, Sight};
 
 /// Names a policy: its namespace (none for a ClusterScalingPolicy) and its name.
 pub(in crate::kubernetes) type PolicyKey = (Option<Arc<str>>, Arc<str>);
@@ -20,19 +20,62 @@ type Stream = (bool, Option<Arc<str>>);
 /// What is known of policies.
 #[derive(Debug, Default)]
 pub(super) struct Policies {
-    texts: HashMap<PolicyKey, Arc<Value>>,
+    texts: HashMap<PolicyKey, Arc<Policy>>,
     users: HashMap<PolicyKey, BTreeSet<ObjectId>>,
     /// The kinds that are watched, by whether they are cluster-wide.
     watched: HashSet<bool>,
-    /// The streams that have told all, or that do not work.
-    settled: HashSet<Stream>,
-    /// Why a stream has never worked.
-    unseen: HashMap<Stream, String>,
+    /// What is known of the streams; nothing of one whose first list is under way.
+    streams: HashMap<Stream, Standing>,
+}
+
+/// How far a stream is.
+#[derive(Debug)]
+enum Standing {
+    /// It has told everything once. What it has shown stays, also while it does not work.
+    Listed,
+    /// It has never told everything.
+    Blind(Blind),
+}
+
+/// Why the policies of a stream cannot be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::kubernetes) struct Blind {
+    pub(in crate::kubernetes) cause: Cause,
+    /// In words. They may be others at each failure, so they make no news.
+    pub(in crate::kubernetes) why: String,
+}
+
+/// The kinds of failures that are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kubernetes) enum Cause {
+    /// The definition is absent: so is every policy of this kind.
+    NotServed,
+    /// They must not be read: policies may be there all the same.
+    Forbidden,
+    /// They could not be read this time: policies may be there all the same.
+    Unavailable,
+}
+
+impl Cause {
+    /// What the code of an API server's answer means; none if there was no answer.
+    pub(super) const fn of(code: Option<u16>) -> Self {
+        match code {
+            Some(404) => Self::NotServed,
+            Some(403) => Self::Forbidden,
+            _ => Self::Unavailable,
+        }
+    }
 }
 
 /// The policy that an object of this namespace means.
 fn key(namespace: &Arc<str>, name: &PolicyRef) -> PolicyKey {
     ((!name.cluster).then(|| namespace.clone()), name.name.clone())
+}
+
+/// What a policy is called in messages.
+fn label(namespace: &str, name: &PolicyRef) -> String {
+    let place = if name.cluster { String::new() } else { format!("{namespace}/") };
+    format!("{} {place}{}", name.kind(), name.name)
 }
 
 impl Policies {
@@ -60,41 +103,76 @@ impl Policies {
         }
     }
 
-    /// Whether it can be told of all these policies whether they are there.
+    /// Whether the first list of all these policies has ended, in one way or another.
     pub(super) fn are_settled(&self, namespace: &Arc<str>, names: &[PolicyRef]) -> bool {
-        let has = |cluster, place: Option<&Arc<str>>| self.settled.contains(&(cluster, place.cloned()));
-        names.iter().all(|name| has(name.cluster, None) || (!name.cluster && has(false, Some(namespace))))
+        names.iter().all(|name| self.standing(namespace, name).is_some())
+    }
+
+    fn standing(&self, namespace: &Arc<str>, name: &PolicyRef) -> Option<&Standing> {
+        let of = |place| self.streams.get(&(name.cluster, place));
+        of(None).or_else(|| of(Some(namespace.clone()).filter(|_| !name.cluster)))
+    }
+
+    /// Why nobody can know what one of these policies says: it may ask for its objects to be left alone. None if all were seen, or are
+    /// certainly not there.
+    pub(super) fn hidden(&self, namespace: &Arc<str>, names: &[PolicyRef]) -> Option<String> {
+        names.iter().find_map(|name| {
+            if self.texts.contains_key(&key(namespace, name)) {
+                return None;
+            }
+            let why = match self.standing(namespace, name) {
+                None => "it is being looked for",
+                Some(Standing::Blind(blind)) if blind.cause != Cause::NotServed => &blind.why,
+                Some(_) => return None,
+            };
+            Some(format!("{} cannot be seen: {why}", label(namespace, name)))
+        })
+    }
+
+    /// The first of these policies that says `mode: Observe`.
+    pub(super) fn observing(&self, namespace: &Arc<str>, names: &[PolicyRef]) -> Option<String> {
+        let observes = |name: &&PolicyRef| {
+            let text = self.texts.get(&key(namespace, name));
+            text.and_then(|text| text.text().pointer("/spec/mode")).and_then(Value::as_str) == Some("Observe")
+        };
+        names.iter().find(observes).map(|name| label(namespace, name))
     }
 
     /// A policy is there with this text, or it is gone: who must be judged anew.
     pub(super) fn set(&mut self, key: &PolicyKey, text: Option<Value>) -> Vec<ObjectId> {
-        let same = self.texts.get(key).map(|text| &**text) == text.as_ref();
-        match text {
-            Some(text) => self.texts.insert(key.clone(), Arc::new(text)),
-            None => self.texts.remove(key),
-        };
+        let same = self.texts.get(key).map(|text| text.text()) == text.as_ref();
         if same {
             return Vec::new();
         }
+        match text {
+            Some(text) => self.texts.insert(key.clone(), Arc::new(Policy::new(Arc::new(text)))),
+            None => self.texts.remove(key),
+        };
         self.users.get(key).into_iter().flatten().cloned().collect()
     }
 
     /// A stream has told all that there is: who must be judged anew.
     pub(super) fn listed(&mut self, cluster: bool, namespace: Option<Arc<str>>) -> Vec<ObjectId> {
         let stream = (cluster, namespace);
-        let mended = self.unseen.remove(&stream).is_some();
-        if self.settled.insert(stream.clone()) || mended { self.users_of(&stream) } else { Vec::new() }
+        match self.streams.insert(stream.clone(), Standing::Listed) {
+            Some(Standing::Listed) => Vec::new(),
+            Some(Standing::Blind(_)) | None => self.users_of(&stream),
+        }
     }
 
-    /// A stream does not work. What it has shown stays; if that was nothing yet, nobody waits for it: who must be judged anew.
-    pub(super) fn failed(&mut self, cluster: bool, namespace: Option<Arc<str>>, why: String) -> Vec<ObjectId> {
+    /// A stream does not work. What it has shown stays, and so does that its kind was not there; if that was nothing yet, nobody waits for
+    /// it: who must be judged anew.
+    pub(super) fn failed(&mut self, cluster: bool, namespace: Option<Arc<str>>, blind: Blind) -> Vec<ObjectId> {
         let stream = (cluster, namespace);
-        let first = self.settled.insert(stream.clone());
-        if !first && !self.unseen.contains_key(&stream) {
-            return Vec::new();
+        match self.streams.get(&stream) {
+            Some(Standing::Listed) => return Vec::new(),
+            Some(Standing::Blind(old)) if old.cause == blind.cause || old.cause == Cause::NotServed => {
+                return Vec::new();
+            }
+            Some(Standing::Blind(_)) | None => {}
         }
-        let news = self.unseen.insert(stream.clone(), why.clone()) != Some(why);
-        if news { self.users_of(&stream) } else { Vec::new() }
+        self.streams.insert(stream.clone(), Standing::Blind(blind));
+        self.users_of(&stream)
     }
 
     fn users_of(&self, (cluster, namespace): &Stream) -> Vec<ObjectId> {
@@ -107,21 +185,52 @@ impl Policies {
     }
 
     /// The policy that an object of this namespace means.
-    pub(super) fn find(&self, namespace: &str, name: &PolicyRef) -> validation::Sight<Arc<Value>> {
+    pub(super) fn find(&self, namespace: &str, name: &PolicyRef) -> Sight<Arc<Policy>> {
         let namespace: Arc<str> = namespace.into();
-        match self.texts.get(&key(&namespace, name)) {
-            Some(text) => validation::Sight::Here(text.clone()),
-            None if !self.are_settled(&namespace, std::slice::from_ref(name)) => validation::Sight::Unseen,
-            None if self.why(&namespace, name).is_some() => validation::Sight::Unseen,
-            None => validation::Sight::Absent,
+        match (self.texts.get(&key(&namespace, name)), self.standing(&namespace, name)) {
+            (Some(text), _) => Sight::Here(text.clone()),
+            (None, Some(Standing::Listed)) => Sight::Absent,
+            (None, Some(Standing::Blind(_)) | None) => Sight::Unseen,
         }
     }
 
     /// Why the policies that an object of this namespace may mean cannot be seen.
     pub(super) fn why(&self, namespace: &str, name: &PolicyRef) -> Option<String> {
-        let shows = |(cluster, place): &Stream| {
-            *cluster == name.cluster && place.as_deref().is_none_or(|place| *cluster || place == namespace)
+        match self.standing(&namespace.into(), name) {
+            Some(Standing::Blind(blind)) => Some(blind.why.clone()),
+            Some(Standing::Listed) => None,
+            None => Some("it is being looked for".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Reading a policy takes much longer than joining it, and thousands of objects may name the same.
+    #[test]
+    fn a_policy_is_read_once_for_all_objects_until_its_text_changes() {
+        let mut policies = Policies::default();
+        let night = PolicyRef { cluster: false, name: "night".into() };
+        let text = |mode: &str| Some(json!({ "kind": "ScalingPolicy", "spec": { "mode": mode } }));
+        let found = |policies: &Policies| match policies.find("shop", &night) {
+            Sight::Here(policy) => policy,
+            other => panic!("{other:?}"),
         };
-        self.unseen.iter().find(|(stream, _)| shows(stream)).map(|(_, why)| why.clone())
+        let key = key(&"shop".into(), &night);
+        policies.set(&key, text("Auto"));
+        let first = found(&policies);
+        assert!(Arc::ptr_eq(&first, &found(&policies)));
+        policies.set(&key, text("Auto"));
+        assert!(Arc::ptr_eq(&first, &found(&policies)), "the same text, shown once more");
+        policies.set(&key, text("Observe"));
+        assert!(!Arc::ptr_eq(&first, &found(&policies)));
+        assert_eq!(
+            policies.observing(&"shop".into(), std::slice::from_ref(&night)).as_deref(),
+            Some("ScalingPolicy shop/night")
+        );
     }
 }

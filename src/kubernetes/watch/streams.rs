@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::event::{Event, What};
 use super::judge;
 use super::kinds::Served;
-use super::policies::PolicyKey;
+use super::policies::{Blind, Cause, PolicyKey};
 use super::views::{self, Loose, View, Workload};
 use crate::kubernetes::calls;
 use crate::kubernetes::finalize::KEDA_FINALIZER;
@@ -138,12 +138,12 @@ impl Watch {
                     self.tell(event, &mut present, &mut told);
                 }
                 Err(error) => {
-                    let error = self.judge(&error);
+                    let (code, error) = self.judge(&error);
                     if trouble.as_ref() != Some(&error) {
                         tracing::warn!("{error}");
                     }
                     trouble = Some(error.clone());
-                    told.push(Event::Failed(self.what.clone(), self.namespace.clone(), error));
+                    told.push(self.failed(code, error));
                 }
             }
             let unserved = matches!((&self.what, &trouble), (What::Targets(_), Some(TargetError::NotFound(_))));
@@ -155,6 +155,17 @@ impl Watch {
             if unserved {
                 return;
             }
+        }
+    }
+
+    fn failed(&self, code: Option<u16>, error: TargetError) -> Event {
+        let namespace = self.namespace.clone();
+        match &self.what {
+            What::Policies | What::ClusterPolicies => {
+                let blind = Blind { cause: Cause::of(code), why: error.to_string() };
+                Event::Unseen(self.what == What::ClusterPolicies, namespace, blind)
+            }
+            what => Event::Failed(what.clone(), namespace, error),
         }
     }
 
@@ -187,8 +198,8 @@ impl Watch {
         }
     }
 
-    /// What an error of the watch means.
-    fn judge(&self, error: &watcher::Error) -> TargetError {
+    /// What an error of the watch means, and the code of the server's answer if there was one.
+    fn judge(&self, error: &watcher::Error) -> (Option<u16>, TargetError) {
         let (code, text) = match error {
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)
@@ -198,7 +209,7 @@ impl Watch {
         };
         let name = calls::name(&self.resource);
         let place = self.namespace.as_ref().map_or(String::new(), |namespace| format!(" in namespace {namespace}"));
-        match (code, &self.what) {
+        let error = match (code, &self.what) {
             (Some(404), What::Targets(kind)) => {
                 TargetError::NotFound(format!("kind {} of the API {}", kind.kind, kind.api_version))
             }
@@ -210,7 +221,8 @@ impl Watch {
                 "list and watch of {name}{place} is forbidden; the role needs both verbs: {text}"
             )),
             _ => TargetError::Unavailable(format!("{name}{place} cannot be watched: {text}")),
-        }
+        };
+        (code, error)
     }
 }
 

@@ -15,7 +15,8 @@ use super::super::surroundings::{Sight, Surroundings};
 use super::super::triggers::is_resource_like;
 use super::super::{fingerprint, location};
 use super::names::{MOST, PolicyRef, entries};
-use super::{Written, hooks, prospects, read};
+use super::readable::{Policy, Said};
+use super::{Written, hooks, prospects};
 use crate::manifests::path;
 
 /// How every sentence about a policy that takes no part ends.
@@ -66,26 +67,26 @@ pub(in crate::validation) fn attach(
     for name in names(text, &mut attached, findings) {
         let place = if name.cluster { String::new() } else { format!("{}/", id.namespace) };
         let label = format!("{} {place}{}", name.kind(), name.name);
-        let value = match find(&name, &label, &id.namespace, known) {
-            Ok(value) => value,
+        let policy = match find(&name, &label, &id.namespace, known) {
+            Ok(policy) => policy,
             Err((kind, why)) => {
                 attached.fault(&name, kind, why, findings);
-                attached.print(&name, &Value::Null);
+                attached.print(&name, &Value::Null.to_string());
                 continue;
             }
         };
-        attached.print(&name, value.get("spec").unwrap_or(&Value::Null));
-        let (written, said) = read(&value);
+        let Said { written, findings: said, spec } = policy.said();
+        attached.print(&name, spec);
         if written.observe && attached.hold.is_none() {
             attached.hold = Some(observing(&label));
         }
-        let fault = own_fault(&said).or_else(|| joint.misfit(&written).map(|why| (FaultKind::Invalid, why)));
+        let fault = own_fault(said).or_else(|| joint.misfit(written).map(|why| (FaultKind::Invalid, why)));
         match fault {
             Some((kind, why)) => {
                 attached.fault(&name, kind, format!("{label}: {why}"), findings);
-                broken.push(written);
+                broken.push(written.clone());
             }
-            None => joint.take(&label, written),
+            None => joint.take(&label, written.clone()),
         }
     }
     joint.keep_signals(&broken);
@@ -101,9 +102,9 @@ fn find(
     label: &str,
     namespace: &str,
     known: &dyn Surroundings,
-) -> Result<Arc<Value>, (FaultKind, String)> {
-    match known.policy(namespace, name) {
-        Sight::Here(value) => Ok(value),
+) -> Result<Arc<Policy>, (FaultKind, String)> {
+    match known.readable(namespace, name) {
+        Sight::Here(policy) => Ok(policy),
         Sight::Absent => Err((FaultKind::Missing, format!("{label} is not {}", known.place()))),
         Sight::Unseen => {
             let why = known.why_unseen(namespace, name);
@@ -157,7 +158,8 @@ fn own_fault(said: &Findings) -> Option<(FaultKind, String)> {
     Some((kind, format!("{problem}{more}")))
 }
 
-fn observing(label: &str) -> Hold {
+/// The hold on an object of which this policy says `mode: Observe`.
+pub fn observing(label: &str) -> Hold {
     let message =
         format!("{label} says mode: Observe, so the object is decided about and recorded, and nothing is touched");
     Hold { reason: "Observe", message }
@@ -190,7 +192,7 @@ impl Attached {
         self.faults.push(Fault { kind, message });
     }
 
-    fn print(&mut self, name: &PolicyRef, spec: &Value) {
+    fn print(&mut self, name: &PolicyRef, spec: &str) {
         self.print = Some(fingerprint::of_policy(self.print, name, spec));
     }
 }

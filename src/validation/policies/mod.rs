@@ -11,6 +11,7 @@ mod fields;
 mod hooks;
 mod names;
 mod prospects;
+mod readable;
 mod triggers;
 
 use std::sync::Arc;
@@ -24,8 +25,10 @@ use super::findings::Findings;
 use super::{metadata, schema};
 use bands::NamedGate;
 
+pub use attach::observing;
 pub(super) use attach::{Attached, Base, attach};
 pub use names::{PolicyRef, named};
+pub use readable::Policy;
 
 /// What one policy says.
 #[derive(Clone, Debug, Default)]

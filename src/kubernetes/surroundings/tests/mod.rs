@@ -1,6 +1,7 @@
 //! The surroundings on an API server in memory. Metrics APIs are lists that it holds.
 
 mod custom;
+mod endpoints;
 mod external;
 mod pods;
 mod usages;

@@ -8,7 +8,7 @@ use tidegate_engine::subject::{ObjectId, TargetRef};
 use super::super::directory::Sight;
 use super::super::event::{Order, What};
 use super::super::kinds::KindKey;
-use super::{Index, Object};
+use super::{Index, Object, Told};
 
 impl Index {
     pub(super) fn listed(&mut self, what: What, namespace: Option<Arc<str>>, orders: &mut Vec<Order>) {
@@ -54,10 +54,6 @@ impl Index {
                 self.settle_kind(kind, orders);
             }
             What::Holders(place) => self.out.directory.set_sight(place, Sight::Blind),
-            What::Policies | What::ClusterPolicies => {
-                let users = self.policies.failed(what == What::ClusterPolicies, namespace, error.to_string());
-                self.all_judge_again(&users, orders);
-            }
             // Objects whose triggers need none of them must not wait for them.
             What::Authentications | What::ClusterAuthentications if !self.loaded => {
                 let cluster = what == What::ClusterAuthentications;
@@ -81,6 +77,19 @@ impl Index {
         for id in &ids {
             self.tell(id, orders);
         }
+    }
+
+    /// Whether nothing can be said about an object yet. Policies are waited for only before its first word: an older text would go on
+    /// acting meanwhile, without a pause or a bound that the new one sets. That it is being deleted can always be said.
+    pub(super) fn must_wait(&self, id: &ObjectId, object: &Object) -> bool {
+        let new = object.told == Told::Nothing;
+        !object.deleting
+            && (!self.is_ready(&object.target) || (new && !self.policies.are_settled(&id.namespace, &object.names)))
+    }
+
+    /// Whether an object with this target can be told: a target is told right after it, so it must have been looked for.
+    fn is_ready(&self, target: &TargetRef) -> bool {
+        target.name.is_empty() || self.targets.sight(target, self.streams).is_some()
     }
 
     /// Tells everything that waited for a kind.

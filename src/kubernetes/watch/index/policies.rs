@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 use tidegate_crds::annotations::POLICIES;
-use tidegate_engine::subject::{ObjectId, Subject};
+use tidegate_engine::subject::{Hold, ObjectId, Subject};
 
 use super::super::event::Order;
 use super::super::policies::PolicyKey;
 use super::super::views::Loose;
-use super::Index;
-use crate::kubernetes::holds::{OBSERVE, Whom};
+use super::{Index, Told};
+use crate::kubernetes::holds::{OBSERVE, POLICY_UNSEEN, Whom};
 use crate::validation::{self, PolicyRef};
 
 impl Index {
@@ -27,30 +27,46 @@ impl Index {
         self.all_judge_again(&users, orders);
     }
 
-    /// What these objects' texts mean has changed. As long as not all of their policies were told, they wait.
+    /// What these objects' texts mean has changed. Those that were never told wait until all of their policies were.
     pub(super) fn all_judge_again(&mut self, ids: &[ObjectId], orders: &mut Vec<Order>) {
         for id in ids {
             let Some(object) = self.objects.get(id) else { continue };
-            let Some(view) = object.text.clone().filter(|_| self.policies.are_settled(&id.namespace, &object.names))
-            else {
-                continue;
-            };
+            let waits = object.told == Told::Nothing && !self.policies.are_settled(&id.namespace, &object.names);
+            let Some(view) = object.text.clone().filter(|_| !waits) else { continue };
             let (uid, judged_by) = (object.uid.clone(), object.judged_by.clone());
             self.judge(id, uid, judged_by, &view, orders);
             self.tell(id, orders);
         }
     }
 
-    /// A policy may say that the object is only observed. Of a text that cannot be obeyed nobody can know it: it stays.
-    pub(super) fn observe(&self, id: &ObjectId, subject: Option<&Subject>) {
-        match subject.map(|subject| &subject.hold) {
-            Some(Some(hold)) => self.out.holds.set(Whom::Object(id.clone()), hold.clone()),
-            Some(None) => self.observe_no_more(id),
-            None => {}
+    /// A policy may say that the object is only observed. As long as nobody can know whether one does, its target is not touched either.
+    pub(super) fn hold_by_policies(&self, id: &ObjectId, names: &[PolicyRef], subject: Option<&Subject>) {
+        let (whom, holds) = (Whom::Object(id.clone()), &self.out.holds);
+        let observed = match subject {
+            Some(subject) => subject.hold.clone(),
+            // The text cannot be obeyed, but its policies can be read.
+            None => self.policies.observing(&id.namespace, names).map(|label| validation::observing(&label)),
+        };
+        let hidden = self.policies.hidden(&id.namespace, names).map(|why| Hold {
+            reason: POLICY_UNSEEN,
+            message: format!(
+                "{why}; it may say mode: Observe, so the object is decided about and recorded, and nothing is touched"
+            ),
+        });
+        // What holds is set before what does not is lifted, so that there is no moment between the two.
+        let wanted = [(OBSERVE, observed), (POLICY_UNSEEN, hidden)];
+        for hold in wanted.iter().filter_map(|(_, hold)| hold.clone()) {
+            holds.set(whom.clone(), hold);
+        }
+        for (reason, _) in wanted.iter().filter(|(_, hold)| hold.is_none()) {
+            holds.lift(&whom, reason);
         }
     }
 
-    pub(super) fn observe_no_more(&self, id: &ObjectId) {
-        self.out.holds.lift(&Whom::Object(id.clone()), OBSERVE);
+    /// The object is gone.
+    pub(super) fn lift_holds(&self, id: &ObjectId) {
+        for reason in [OBSERVE, POLICY_UNSEEN] {
+            self.out.holds.lift(&Whom::Object(id.clone()), reason);
+        }
     }
 }

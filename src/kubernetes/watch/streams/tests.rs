@@ -37,6 +37,11 @@ async fn told<K: Resource + Told + Send + 'static>(
         told.push(match event {
             Event::Listed(..) => "listed",
             Event::Failed(..) => "failed",
+            Event::Unseen(_, _, blind) => match blind.cause {
+                Cause::NotServed => "not served",
+                Cause::Forbidden => "forbidden",
+                Cause::Unavailable => "unseen",
+            },
             Event::Holder(_, _, Some(_)) => "there",
             Event::Holder(_, _, None) => "gone",
             Event::Leaving(_) => "leaving",
@@ -75,6 +80,19 @@ async fn a_new_list_after_a_failure_is_told_once() {
         Ok(watcher::Event::InitDone),
     ];
     assert_eq!(told(secrets(), words).await, ["failed", "there", "listed"]);
+}
+
+#[tokio::test]
+async fn policies_that_cannot_be_seen_are_told_with_the_kind_of_the_failure() {
+    let answered = |code: u16| {
+        let status = kube::core::Status { code, ..kube::core::Status::default() };
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status))))
+    };
+    let silent = Err(watcher::Error::InitialListFailed(kube::Error::Service("no connection".into())));
+    let words: Vec<watcher::Result<watcher::Event<Loose>>> =
+        vec![answered(404), answered(403), answered(429), answered(500), silent];
+    let expected = ["not served", "forbidden", "unseen", "unseen", "unseen"];
+    assert_eq!(told(What::Policies, words).await, expected);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use tidegate_engine::subject::Subject;
 
 use super::*;
-use crate::kubernetes::watch::policies::PolicyKey;
+use crate::kubernetes::watch::policies::{Blind, Cause, PolicyKey};
 
 fn night() -> PolicyKey {
     (Some("shop".into()), "night".into())
@@ -26,6 +26,11 @@ fn named(name: &str, on: &str, policies: &str) -> Value {
     let mut object = object(name, on, 1);
     object["metadata"]["annotations"] = json!({ "tidegate.dev/policies": policies });
     object
+}
+
+/// The policies of all namespaces cannot be seen.
+fn unseen(cause: Cause, why: &str) -> Event {
+    Event::Unseen(false, None, Blind { cause, why: why.to_owned() })
 }
 
 /// What the engine hears, with what the policies mean to each object.
@@ -71,7 +76,8 @@ fn policies_are_watched_once_an_object_names_one_and_it_waits_for_them() {
     assert_eq!(heard(&mut bench), ["a 60 s Full []", "b 60 s Full []"]);
     bench.object(&named("c", "z", "cluster/night"));
     assert_eq!(wanted(&bench), 2);
-    assert!(heard(&mut bench).is_empty());
+    let held = "c 0 s PolicyMissing [\"PolicyUnseen\"] PolicyUnseen";
+    assert_eq!(heard(&mut bench), [held], "its new text is told at once, and its target is left alone meanwhile");
     bench.give(Event::Listed(What::ClusterPolicies, None));
     assert_eq!(heard(&mut bench), ["c 0 s PolicyMissing [\"PolicyNotFound\"]"], "a namespace's policy is another one");
 }
@@ -110,22 +116,122 @@ fn a_policy_that_changes_or_goes_acts_at_once_on_all_its_objects() {
     assert_eq!(heard(&mut bench), ["gone a"]);
 }
 
-/// Without the definitions, or without the right to read them, objects are raised and never lowered, until the watch works.
+/// As long as nobody can know what the policy says, it may say `mode: Observe`: the objects are told, and their targets are left alone.
 #[test]
 fn policies_that_cannot_be_seen_are_not_taken_for_absent() {
+    for cause in [Cause::Forbidden, Cause::Unavailable] {
+        let mut bench = bench();
+        bench.give(unseen(cause, "the server is busy"));
+        let hidden = [
+            "a 0 s PolicyMissing [\"PolicyUnseen\"] PolicyUnseen",
+            "b 0 s PolicyMissing [\"PolicyUnseen\"] PolicyUnseen",
+        ];
+        assert_eq!(heard(&mut bench)[1..], hidden);
+        let message = bench.out.holds.of(&id("a"), &target("x")).unwrap().message;
+        assert!(message.starts_with("ScalingPolicy shop/night cannot be seen: the server is busy; "), "{message}");
+        bench.give(Event::Policy(night(), Some(Box::new(policy(60)))));
+        bench.give(Event::Listed(What::Policies, None));
+        // The first word comes with the policy, the second would say the same.
+        assert_eq!(heard(&mut bench), ["a 60 s Full []", "b 60 s Full []"]);
+        bench.give(unseen(cause, "the server is busy"));
+        assert!(heard(&mut bench).is_empty(), "what was seen stays");
+        assert_eq!(bench.out.holds.of(&id("a"), &target("x")), None);
+    }
+}
+
+/// Without its definition there is no policy for certain. Nobody is held for ever because nobody has installed it.
+#[test]
+fn without_the_definition_objects_are_raised_and_never_lowered() {
     let mut bench = bench();
-    let why = TargetError::Unavailable("scalingpolicies.tidegate.dev is not served".to_owned());
-    bench.give(Event::Failed(What::Policies, None, why.clone()));
-    let unseen = ["a 0 s PolicyMissing [\"PolicyUnseen\"]", "b 0 s PolicyMissing [\"PolicyUnseen\"]"];
-    assert_eq!(heard(&mut bench)[1..], unseen);
-    bench.give(Event::Failed(What::Policies, None, why.clone()));
+    bench.give(unseen(Cause::NotServed, "it is not served"));
+    let missing = ["a 0 s PolicyMissing [\"PolicyUnseen\"]", "b 0 s PolicyMissing [\"PolicyUnseen\"]"];
+    assert_eq!(heard(&mut bench)[1..], missing);
+    // An API server that fails later takes nothing of that back.
+    bench.give(unseen(Cause::Unavailable, "500"));
     assert!(heard(&mut bench).is_empty());
+    assert_eq!(bench.out.holds.of(&id("a"), &target("x")), None);
+    bench.give(Event::Listed(What::Policies, None));
+    let absent = ["a 0 s PolicyMissing [\"PolicyNotFound\"]", "b 0 s PolicyMissing [\"PolicyNotFound\"]"];
+    assert_eq!(heard(&mut bench), absent);
+}
+
+#[test]
+fn a_failure_in_other_words_is_no_news_and_one_of_another_kind_is() {
+    let mut bench = bench();
+    bench.give(unseen(Cause::Unavailable, "429 slow down"));
+    assert_eq!(heard(&mut bench).len(), 3, "c, and the two that name it");
+    for words in ["operation timed out", "429 slow down", "500"] {
+        bench.give(unseen(Cause::Unavailable, words));
+        assert!(heard(&mut bench).is_empty(), "{words}");
+    }
+    bench.give(unseen(Cause::Forbidden, "no right"));
+    assert_eq!(heard(&mut bench).len(), 2);
+    let message = bench.out.holds.of(&id("b"), &target("y")).unwrap().message;
+    assert!(message.contains("no right"), "{message}");
+}
+
+/// The finalizer settles an object as soon as it is seen: what it may do must not depend on who is first.
+#[test]
+fn an_object_is_held_from_its_first_moment_until_its_policies_were_seen() {
+    let mut bench = bench();
+    let hold = |bench: &Bench, name: &str, on: &str| bench.out.holds.of(&id(name), &target(on)).map(|hold| hold.reason);
+    assert_eq!(hold(&bench, "a", "x"), Some("PolicyUnseen"));
+    assert_eq!(hold(&bench, "c", "z"), None, "it names none");
+    // Of two policies one was seen, and the other one may say it still.
+    bench.object(&named("b", "y", "night, cluster/calm"));
     bench.give(Event::Policy(night(), Some(Box::new(policy(60)))));
     bench.give(Event::Listed(What::Policies, None));
-    // The first word comes with the policy, the second would say the same.
-    assert_eq!(heard(&mut bench), ["a 60 s Full []", "b 60 s Full []"]);
-    bench.give(Event::Failed(What::Policies, None, why));
-    assert!(heard(&mut bench).is_empty(), "what was seen stays");
+    assert_eq!((hold(&bench, "a", "x"), hold(&bench, "b", "y")), (None, Some("PolicyUnseen")));
+    bench.give(Event::Policy((None, "calm".into()), Some(Box::new(spoken(&json!({ "mode": "Observe" }))))));
+    bench.give(Event::Listed(What::ClusterPolicies, None));
+    assert_eq!(hold(&bench, "b", "y"), Some("Observe"));
+    bench.give(Event::ObjectGone(id("b")));
+    assert_eq!(hold(&bench, "b", "y"), None);
+}
+
+/// The annotation of a text that cannot be obeyed is read all the same.
+#[test]
+fn a_broken_object_is_observed_if_its_policy_says_so() {
+    let mut bench = Bench::new();
+    bench.object(&with(named("a", "x", "night"), "/spec/maxReplicaCount", json!("many")));
+    bench.base_listed();
+    bench.deployments_listed();
+    let hold = |bench: &Bench| bench.out.holds.of(&id("a"), &target("x")).map(|hold| hold.reason);
+    assert_eq!(hold(&bench), Some("PolicyUnseen"));
+    bench.give(Event::Policy(night(), Some(Box::new(spoken(&json!({ "mode": "Observe" }))))));
+    bench.give(Event::Listed(What::Policies, None));
+    assert_eq!(hold(&bench), Some("Observe"));
+    assert_eq!(heard(&mut bench), ["refused a"]);
+    bench.give(Event::Policy(night(), Some(Box::new(policy(60)))));
+    assert_eq!(hold(&bench), None);
+}
+
+/// A pause, a bound or a deletion must not wait for the list of a policy that the new text is the first to name.
+#[test]
+fn a_text_that_names_the_first_policy_acts_before_that_is_listed() {
+    let mut bench = Bench::new();
+    bench.object(&object("c", "z", 1));
+    bench.base_listed();
+    bench.deployments_listed();
+    assert_eq!(heard(&mut bench), ["c 0 s Full []"]);
+    let mut text = with(named("c", "z", "night"), "/metadata/generation", json!(2));
+    text["spec"]["minReplicaCount"] = json!(5);
+    bench.object(&text);
+    let Some(Change::Set(subject, _)) =
+        std::iter::from_fn(|| bench.out.feed.take()).find(|change| matches!(change, Change::Set(..)))
+    else {
+        panic!("the old text goes on acting");
+    };
+    assert_eq!(subject.policy.min, 5);
+    assert_eq!(subject.hold.map(|hold| hold.reason), Some("PolicyUnseen"));
+    bench.give(Event::Policy(night(), Some(Box::new(policy(60)))));
+    bench.give(Event::Listed(What::Policies, None));
+    assert_eq!(heard(&mut bench).last().unwrap(), "c 60 s Full []");
+    // Another one, of a kind that was not looked for yet, and the object is deleted meanwhile.
+    let mut text = with(named("c", "z", "cluster/night"), "/metadata/generation", json!(3));
+    text["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:05:00Z");
+    bench.object(&text);
+    assert_eq!(heard(&mut bench), ["gone c"]);
 }
 
 /// What a policy says of observing is a hold like those of other reasons, so that no writer touches the target.
@@ -176,8 +282,8 @@ fn each_namespace_waits_for_its_own_stream() {
     bench.give(Event::Listed(What::ClusterAuthentications, None));
     bench.give(Event::Listed(What::Policies, places[1].clone()));
     assert!(heard(&mut bench).is_empty());
-    let why = TargetError::Unavailable("forbidden".to_owned());
-    bench.give(Event::Failed(What::Policies, places[1].clone(), why));
+    let blind = Blind { cause: Cause::Forbidden, why: "forbidden".to_owned() };
+    bench.give(Event::Unseen(false, places[1].clone(), blind));
     bench.give(Event::Listed(What::Policies, places[0].clone()));
     assert_eq!(heard(&mut bench), ["a 0 s PolicyMissing [\"PolicyNotFound\"]"]);
 }
