@@ -264,6 +264,13 @@ pub enum Step {
         /// How far it is.
         progress: Progress,
     },
+    /// The steps of a trigger stand in an invalid policy, so it keeps the present count.
+    StepsLost {
+        /// Position of the trigger.
+        trigger: u8,
+        /// The present count.
+        replicas: u32,
+    },
     /// What the rules of a trigger come to.
     Voted {
         /// Position of the trigger.

@@ -164,8 +164,8 @@ pub struct TriggerAddition {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = MAX_STEPS))]
     pub steps: Vec<Step>,
-    /// Whether the value spreads over the replicas, so that fewer replicas make it higher. By default it does for busy, cpu, memory and
-    /// steps with per Replica.
+    /// Whether the value spreads over the replicas, so that fewer replicas make it higher. By default it does for cpu, memory and steps
+    /// with per Replica; a share such as busy needs true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spreads: Option<bool>,
     /// What steps and gates compare instead of the last reading.

@@ -59,9 +59,9 @@ pub(super) fn collect(
         };
         match watch.as_deref_mut().filter(|_| !rules.steps.is_empty()) {
             _ if rules.steps_lost && rules.steps.is_empty() => {
-                let (trigger, vote) = (number(index), Vote::Hold(ground.from()));
-                votes.vote(vote);
-                draft.steps.push(Step::Voted { trigger, vote, at });
+                let (trigger, replicas) = (number(index), ground.from());
+                votes.vote(Vote::Hold(replicas));
+                draft.steps.push(Step::StepsLost { trigger, replicas });
             }
             // No data never fires a rule.
             Some(_) if stale => votes.vote(Vote::Hold(ground.from())),

@@ -68,6 +68,7 @@ fn last_word(decision: &Decision) -> Option<usize> {
         | Step::Forced
         | Step::Schedule { .. }
         | Step::Rule { .. }
+        | Step::StepsLost { .. }
         | Step::Voted { .. }
         | Step::Bounces { .. }
         | Step::OnError { .. }

@@ -24,6 +24,9 @@ impl Text<'_> {
                 };
                 row(&self.trigger_name(*trigger), &detail, replicas, &self.progress(*progress))
             }
+            Step::StepsLost { trigger, replicas } => {
+                row(&self.trigger_name(*trigger), "holds: its steps are in an invalid policy", Some(*replicas), "")
+            }
             Step::Voted { trigger, vote, at } => {
                 let note = format!("read {} ago", at.age(self.now.tick));
                 row(&self.trigger_name(*trigger), word(*vote), vote.replicas(), &note)

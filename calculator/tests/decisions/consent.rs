@@ -1,13 +1,13 @@
 //! A policy that is missing or invalid: the object is raised and never lowered.
 
-use tidegate_calculator::decision::{Limit, Step, Veto, Vote};
+use tidegate_calculator::decision::{Limit, Step, Veto};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::policy::Consent;
 use tidegate_calculator::rules::{Block, Change, Gate, Rules, Take, Window};
 use tidegate_calculator::time::Span;
 
 use crate::checkpoint::now;
-use crate::ruled::{above, below, gate, held, release, rule, vote};
+use crate::ruled::{above, below, gate, held, release, rule};
 use crate::world::{World, at};
 
 /// 20 replicas of at most 10, then 5 of which 1 is wanted: neither is lowered. 10 wanted of 5: raised.
@@ -140,7 +140,9 @@ fn a_trigger_whose_steps_are_lost_holds_and_raises_nothing_by_its_ratio() {
     let mut world = World::new(7, 5, &[9_000, 0]);
     world.policy.consent = Consent::PolicyInvalid;
     world.rules(0).steps_lost = true;
-    assert_eq!((world.look(at(1)).write, vote(&world.look(at(1)), 0)), (None, Vote::Hold(7)));
+    let decision = world.look(at(1));
+    assert_eq!(decision.write, None);
+    assert!(decision.steps.contains(&Step::StepsLost { trigger: 0, replicas: 7 }), "{:?}", decision.steps);
     world.reads(1, 50, at(2));
     assert_eq!(world.look(at(2)).write, Some(10), "the other trigger raises");
     world.replicas(0);
