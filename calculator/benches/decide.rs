@@ -50,7 +50,7 @@ fn memory(policy: &Policy) -> Memory {
 fn evidence(total: i64) -> Vec<Evidence> {
     let of = |index: i64| {
         let name = format!("s{index}-redis-jobs{index}");
-        let spec = MetricSpec { name, metric_type: MetricType::AverageValue, target: Milli::units(100) };
+        let spec = MetricSpec { name, metric_type: MetricType::AverageValue, target: Milli::units(100), exact: false };
         let reading = Reading { value: Measured::Total(vec![Milli::units(total - index)]), active: true };
         Evidence::Good { readings: vec![(spec, reading)], begun: NOW, at: NOW }
     };

@@ -95,6 +95,9 @@ pub struct MetricSpec {
     pub metric_type: MetricType,
     /// The target, in thousandths; zero only where KEDA accepts zero.
     pub target: Milli,
+    /// Whether the tolerance does not apply, because the source has a band of its own in which it says the present count
+    /// (`flink` with `mode: demand`). False for all others.
+    pub exact: bool,
 }
 
 /// The value of a reading.
@@ -170,6 +173,9 @@ pub enum ReadErrorKind {
     Timeout,
     /// The source answered something that is not an answer.
     Protocol,
+    /// The source is well, but what it measures means nothing yet, because what it measures has just begun (a Flink job after a
+    /// restart).
+    Settling,
 }
 
 /// What a failed reading says about its neighbours.
@@ -276,6 +282,7 @@ impl ReadErrorKind {
             Self::Unavailable => "TriggerUnavailable",
             Self::Timeout => "TriggerTimeout",
             Self::Protocol => "TriggerProtocol",
+            Self::Settling => "TriggerSettling",
         }
     }
 }

@@ -61,8 +61,12 @@ fn subject(number: u32) -> Subject {
 }
 
 fn readings(total: i64) -> Readings {
-    let spec =
-        MetricSpec { name: "s0-redis-jobs".to_owned(), metric_type: MetricType::AverageValue, target: Milli::units(5) };
+    let spec = MetricSpec {
+        name: "s0-redis-jobs".to_owned(),
+        metric_type: MetricType::AverageValue,
+        target: Milli::units(5),
+        exact: false,
+    };
     vec![(spec, Reading { value: Measured::Total(vec![Milli::units(total)]), active: total > 0 })]
 }
 

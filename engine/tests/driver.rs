@@ -88,6 +88,7 @@ impl Sources for Shared {
             name: format!("s0-redis-{source}"),
             metric_type: MetricType::AverageValue,
             target: Milli::units(5),
+            exact: false,
         };
         Ok(vec![(spec, Reading { value: Measured::Total(vec![Milli::units(total)]), active: total > 0 })])
     }

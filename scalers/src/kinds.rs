@@ -3,7 +3,8 @@
 use tidegate_calculator::source::MetricType;
 
 /// The trigger types that KEDA does not know, sorted: the one list of what is Tidegate's own.
-pub const BEYOND_KEDA: [&str; 4] = ["external-metric", "object-metric", "pods-metric", "redis-clients"];
+pub const BEYOND_KEDA: [&str; 7] =
+    ["external-metric", "flink", "mongodb-ops-queue", "object-metric", "pods-metric", "redis-clients", "websocket"];
 
 /// The trigger types on what each pod of the target shows, sorted.
 const OF_PODS: [&str; 3] = ["cpu", "memory", "pods-metric"];

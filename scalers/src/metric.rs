@@ -12,7 +12,7 @@ pub(crate) fn metric_name(index: u8, name: &str) -> String {
 
 /// The metric of a trigger that has exactly one.
 pub(crate) fn metric(spec: &TriggerSpec, name: &str, target: Milli) -> MetricSpec {
-    MetricSpec { name: metric_name(spec.index, name), metric_type: spec.metric_type, target }
+    MetricSpec { name: metric_name(spec.index, name), metric_type: spec.metric_type, target, exact: false }
 }
 
 /// Whether this trigger type can be compared with its target like that; the message is KEDA's.

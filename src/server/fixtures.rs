@@ -69,8 +69,12 @@ pub(crate) fn decision(write: Option<u32>, desired: u32) -> Decision {
 pub(crate) fn snapshot(name: &str, replicas: u32) -> Snapshot {
     let subject = Arc::new(subject(name));
     let now = Now { tick: Tick(271_000), wall: "2026-11-25T12:04:31Z".parse().unwrap() };
-    let metric =
-        MetricSpec { name: "s0-redis-jobs".into(), metric_type: MetricType::AverageValue, target: Milli::units(100) };
+    let metric = MetricSpec {
+        name: "s0-redis-jobs".into(),
+        metric_type: MetricType::AverageValue,
+        target: Milli::units(100),
+        exact: false,
+    };
     let reading = Reading { value: Measured::Total(vec![Milli::units(790)]), active: true };
     let at = now.tick - Span(400);
     Snapshot {

@@ -26,12 +26,13 @@ pub enum Said {
 }
 
 /// The names of failures, as traces write them after `error:`.
-const FAILURES: [(&str, ReadErrorKind); 5] = [
+const FAILURES: [(&str, ReadErrorKind); 6] = [
     ("config", ReadErrorKind::Config),
     ("auth", ReadErrorKind::Auth),
     ("unavailable", ReadErrorKind::Unavailable),
     ("timeout", ReadErrorKind::Timeout),
     ("protocol", ReadErrorKind::Protocol),
+    ("settling", ReadErrorKind::Settling),
 ];
 
 /// A text that is neither a number nor a failure.
@@ -194,6 +195,7 @@ fn failure_text(kind: ReadErrorKind) -> &'static str {
         ReadErrorKind::Unavailable => "the source cannot be reached",
         ReadErrorKind::Timeout => "the source did not answer in time",
         ReadErrorKind::Protocol => "the source answered something that is not an answer",
+        ReadErrorKind::Settling => "what the source measures has just begun",
     }
 }
 

@@ -36,7 +36,7 @@ fn cpu(metric_type: MetricType, target: Milli, usage: &[i64]) -> World {
     world.policy.triggers = vec![TriggerPolicy { resource_like: true, metric_type, ..TriggerPolicy::new("cpu") }];
     world.policy.min = 1;
     world.policy.settings.downscale_window = Span::ZERO;
-    world.specs = vec![MetricSpec { name: "cpu".to_owned(), metric_type, target }];
+    world.specs = vec![MetricSpec { name: "cpu".to_owned(), metric_type, target, exact: false }];
     let names: Vec<String> = (0..usage.len()).map(|index| format!("pod-{index}")).collect();
     let samples = PodSamples {
         resource: "cpu".to_owned(),
@@ -155,6 +155,7 @@ fn beside_an_external_trigger_the_larger_counts_but_from_zero_only_the_external_
         name: "s1-redis".to_owned(),
         metric_type: MetricType::AverageValue,
         target: Milli::units(10),
+        exact: false,
     });
     world.triggers.push(Evidence::Unread);
     world.reads(1, 20, at(1));

@@ -59,6 +59,7 @@ impl World {
             name: format!("s{index}-redis-list{index}"),
             metric_type: MetricType::AverageValue,
             target: Milli::units(target),
+            exact: false,
         };
         let mut policy = Policy::with_defaults("redis");
         policy.triggers = vec![trigger; totals.len()];

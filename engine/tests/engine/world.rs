@@ -111,6 +111,7 @@ pub(crate) fn readings(index: u8, total: i64) -> Readings {
         name: format!("s{index}-redis-jobs"),
         metric_type: MetricType::AverageValue,
         target: Milli::units(5),
+        exact: false,
     };
     vec![(spec, Reading { value: Measured::Total(vec![Milli::units(total)]), active: total > 0 })]
 }

@@ -108,7 +108,7 @@ fn target(spec: &TriggerSpec, values: &Values) -> Result<Option<Milli>, Problem>
 /// The metric has the resource's name, as in KEDA and in the HPA: it is no external metric, so it has no number.
 fn metric(spec: &TriggerSpec, values: &Values) -> Option<MetricSpec> {
     let target = target(spec, values).ok()??;
-    Some(MetricSpec { name: spec.kind.clone(), metric_type: spec.metric_type, target })
+    Some(MetricSpec { name: spec.kind.clone(), metric_type: spec.metric_type, target, exact: false })
 }
 
 fn open(spec: &TriggerSpec, values: &Values, endpoints: &Endpoints) -> Result<Box<dyn Scaler>, ConfigError> {

@@ -190,7 +190,7 @@ impl Round<'_> {
             ReadErrorKind::Config => 1,
             ReadErrorKind::Protocol => 2,
             ReadErrorKind::Unavailable => 3,
-            ReadErrorKind::Timeout => 4,
+            ReadErrorKind::Timeout | ReadErrorKind::Settling => 4,
         };
         let nobody =
             || ReadError::endpoint(ReadErrorKind::Unavailable, format!("{} has no broker", self.ledger.map.name));
