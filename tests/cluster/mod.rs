@@ -29,6 +29,7 @@ mod rules;
 mod secrets;
 mod self_test;
 mod side_by_side;
+mod sources;
 mod space;
 mod takeover;
 mod trouble;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> Vec<Trial> {
         kafka::trials(),
         foreign::trials(),
         counted::trials(),
+        sources::trials(),
         secrets::trials(),
         authentications::trials(),
         overlays::trials(),
