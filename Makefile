@@ -2,7 +2,7 @@
 # Tools that are built for us live in $HOME/.cache/tidegate, keyed by version; nothing is kept in the checkout but `target`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check tools bench bench-load bench-kafka mutants vectors format lint lint-minimal docs dependencies layers generated
+.PHONY: help demo test check tools bench bench-load bench-kafka bench-sources mutants vectors format lint lint-minimal docs dependencies layers generated
 
 CARGO ?= cargo
 # A lock file that is out of date is an error in CI; on a desk cargo brings it up to date.
@@ -17,19 +17,19 @@ demo: ## watch workers go 0 -> N -> 0; needs no server
 	@tools/install compiler
 	@$(CARGO) run $(LOCKED) --bin tidegate -- demo $(ARGS)
 
-test: ## all tests, with a real Redis, Prometheus and Kafka, a real control plane and the demo itself
-	@tools/install compiler redis prometheus kafka control-plane
+test: ## all tests, with a real Redis, RabbitMQ, Prometheus, Kafka and Flink, a real control plane and the demo itself
+	@tools/install compiler redis rabbitmq prometheus kafka mongodb flink control-plane
 	@$(STAGE) test $(CARGO) test $(LOCKED) --workspace
 
 check: format lint lint-minimal docs dependencies layers generated ## everything that can be said without running tests
 
 tools: ## install what is missing for check, test and demo
-	@tools/install compiler redis prometheus kafka control-plane deny
+	@tools/install compiler redis rabbitmq prometheus kafka mongodb flink control-plane deny
 
 bench: ## all benchmarks, see docs/benchmarks.md
 	@tools/install compiler
 	@$(CARGO) bench $(LOCKED) --workspace --bench '*'
-	@$(MAKE) --no-print-directory bench-load bench-kafka
+	@$(MAKE) --no-print-directory bench-load bench-kafka bench-sources
 
 # The tests are built for release, and with them the program that they run.
 bench-load: ## the load benchmark alone; TIDEGATE_BENCH_OBJECTS=100,1000 leaves out the longest part
@@ -39,6 +39,10 @@ bench-load: ## the load benchmark alone; TIDEGATE_BENCH_OBJECTS=100,1000 leaves 
 bench-kafka: ## the Kafka benchmark alone: 500 consumer groups on one broker
 	@tools/install compiler kafka control-plane
 	@$(STAGE) bench-kafka $(CARGO) test $(LOCKED) --release --test integration -- --ignored --exact --nocapture cluster::kafka::load
+
+bench-sources: ## the benchmark of sources alone: 1,000 triggers on one server each of Redis, Kafka, RabbitMQ and Prometheus
+	@tools/install compiler redis kafka rabbitmq prometheus control-plane
+	@$(STAGE) bench-sources $(CARGO) test $(LOCKED) --release --test integration -- --ignored --exact --nocapture cluster::load::sources
 
 # Each mutant runs all tests: the properties are tried less often than usual, or this would take a day. Exit code 3 says that some
 # tests did not end within their time, which is as red as a test can be.

@@ -12,7 +12,7 @@ mod scenarios;
 
 fn main() {
     // A pod's consumer is this program, too.
-    if cluster::kafka::work_if_told() {
+    if cluster::kafka::work_if_told() || cluster::sources::work_if_told() {
         return;
     }
     let mut arguments = libtest_mimic::Arguments::from_args();

@@ -61,6 +61,8 @@ pub enum Limit {
     Paused,
     /// A trigger that failed, so nothing may be lowered.
     FailedTrigger,
+    /// A trigger that settles, so nothing may be lowered.
+    Settling,
     /// A policy that the object names is not there, so nothing may be lowered.
     PolicyMissing,
     /// A policy that the object names cannot be obeyed, so nothing may be lowered.
@@ -123,6 +125,8 @@ pub enum Step {
         metric_type: MetricType,
         /// Whether the ratio was within the tolerance, so that the present count was proposed.
         within_tolerance: bool,
+        /// Whether the metric knows no tolerance, because its source has a band of its own ([`crate::source::MetricSpec::exact`]).
+        exact: bool,
         /// The end of the sync period after our last write, until which a Value metric proposes the present count; none if it did not.
         waits: Option<Tick>,
         /// Whether the source counts as active.
@@ -142,6 +146,18 @@ pub enum Step {
         message: String,
         /// Since when.
         since: Tick,
+    },
+    /// A trigger has no value, because what it measures has just begun: it proposes nothing, nothing is lowered by metrics, and it is no failure
+    /// yet.
+    Settling {
+        /// Position of the trigger.
+        trigger: u8,
+        /// What has just begun.
+        message: String,
+        /// When the first such answer in a row came.
+        since: Tick,
+        /// When it is a failure, if no other answer comes.
+        until: Tick,
     },
     /// A trigger has failed for so long that its fallback stands for it.
     Substituted {
@@ -182,7 +198,7 @@ pub enum Step {
         /// Zero or idle.
         replicas: u32,
     },
-    /// The cooldown is over, but a trigger has no value, or none that was read after the cooldown.
+    /// The cooldown is over, but a trigger has no value, settles, or has none that was read after the cooldown.
     Awaiting,
     /// The object is inactive at its resting count.
     Resting {
@@ -193,6 +209,13 @@ pub enum Step {
     FailureHold {
         /// How many triggers failed.
         failed: u8,
+        /// What the others proposed, if any did.
+        proposal: Option<u32>,
+    },
+    /// Lowering stopped because a trigger settles, and none failed.
+    SettlingHold {
+        /// How many triggers settle.
+        settling: u8,
         /// What the others proposed, if any did.
         proposal: Option<u32>,
     },
@@ -409,7 +432,7 @@ pub enum DoorState {
     Closed,
     /// Nothing has told yet: it forbids lowering and lets everything rise.
     Unknown,
-    /// Its trigger has no value: it forbids lowering, lets everything rise, and stays what it was.
+    /// Its trigger has no value, or settles: it forbids lowering, lets everything rise, and stays what it was.
     Blind,
 }
 
@@ -447,6 +470,7 @@ impl Limit {
             Self::Idle => "Idle",
             Self::Paused => "Paused",
             Self::FailedTrigger => "FailedTrigger",
+            Self::Settling => "Settling",
             Self::PolicyMissing => "PolicyMissing",
             Self::PolicyInvalid => "PolicyInvalid",
             Self::Gate => "Gate",
@@ -456,7 +480,7 @@ impl Limit {
     }
 
     /// All of them, for closed sets of labels.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Metrics,
         Self::Minimum,
         Self::Maximum,
@@ -467,6 +491,7 @@ impl Limit {
         Self::Idle,
         Self::Paused,
         Self::FailedTrigger,
+        Self::Settling,
         Self::PolicyMissing,
         Self::PolicyInvalid,
         Self::Gate,
@@ -487,17 +512,5 @@ impl Health {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn reasons_are_told_apart() {
-        let reasons: BTreeSet<&str> = Limit::ALL.iter().map(|limit| limit.reason()).collect();
-        assert_eq!(reasons.len(), Limit::ALL.len());
-        assert!(reasons.contains("Metrics") && reasons.contains("FailedTrigger"));
-        let healths = [Health::Good, Health::Partial, Health::Failing].map(Health::reason);
-        assert_eq!(healths, ["ScaledObjectReady", "PartialTriggerError", "TriggerError"]);
-    }
-}
+#[path = "decision_tests.rs"]
+mod tests;

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod hpa;
 pub mod memory;
 pub mod observation;
+pub mod operation;
 pub mod policy;
 pub mod rules;
 pub mod source;

@@ -2,8 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::source::{MetricSpec, ReadError, Reading, Readings};
-use crate::time::Tick;
+use crate::source::{MetricSpec, ReadError, ReadErrorKind, Reading, Readings};
+use crate::time::{Span, Tick};
+
+/// For how long a trigger may say that what it measures has just begun, before that is a failure like any other.
+pub const SETTLING: Span = Span::seconds(300);
 
 /// What is seen of the target and the triggers at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +55,18 @@ pub enum Evidence {
         /// When the last good reading came, if one ever did.
         good: Option<Tick>,
     },
+    /// Its source is well, but what it measures has just begun and means nothing yet. Neither a value nor a failure, until it has lasted
+    /// for too long.
+    Settling {
+        /// What has just begun.
+        error: ReadError,
+        /// When the first answer of this kind in a row came.
+        since: Tick,
+        /// From when on it counts as a failure: [`SETTLING`] after `since`.
+        until: Tick,
+        /// When the last good reading came, if one ever did.
+        good: Option<Tick>,
+    },
 }
 
 impl Observation<'_> {
@@ -66,7 +81,35 @@ impl Evidence {
     pub fn readings(&self) -> Option<&[(MetricSpec, Reading)]> {
         match self {
             Self::Good { readings, .. } if !readings.is_empty() => Some(readings),
-            Self::Good { .. } | Self::Unread | Self::Failed { .. } => None,
+            Self::Good { .. } | Self::Unread | Self::Failed { .. } | Self::Settling { .. } => None,
+        }
+    }
+
+    /// Why it counts as failed at `now` and since when, if it does: it has failed, or has settled for too long.
+    pub fn failure(&self, now: Tick) -> Option<(&ReadError, Tick)> {
+        match self {
+            Self::Failed { error, since, .. } => Some((error, *since)),
+            Self::Settling { error, until, .. } => (*until <= now).then_some((error, *until)),
+            Self::Good { .. } | Self::Unread => None,
+        }
+    }
+
+    /// What follows when `error` is answered at `now`. Settling answers in a row have one start; a failure has one too, which a row that has
+    /// become a failure begins at its end.
+    pub fn after(&self, error: ReadError, now: Tick) -> Self {
+        let (good, settles) = (self.last_good(), error.kind == ReadErrorKind::Settling);
+        match self {
+            // It still counts as settling; or another answer came before its time was over, and the failure begins now.
+            Self::Settling { since, until, .. } if *until > now && settles => {
+                Self::Settling { error, since: *since, until: *until, good }
+            }
+            Self::Settling { until, .. } if *until <= now => Self::Failed { error, since: *until, good },
+            // A row that is a failure stays one; an answer of this kind after another failure begins a row.
+            Self::Failed { error: before, since, .. } if !settles || before.kind == ReadErrorKind::Settling => {
+                Self::Failed { error, since: *since, good }
+            }
+            _ if settles => Self::Settling { error, since: now, until: now + SETTLING, good },
+            _ => Self::Failed { error, since: now, good },
         }
     }
 
@@ -74,7 +117,7 @@ impl Evidence {
     pub fn begun(&self) -> Option<Tick> {
         match self {
             Self::Good { begun, .. } => Some(*begun),
-            Self::Unread | Self::Failed { .. } => None,
+            Self::Unread | Self::Failed { .. } | Self::Settling { .. } => None,
         }
     }
 
@@ -82,7 +125,7 @@ impl Evidence {
     pub fn last_good(&self) -> Option<Tick> {
         match self {
             Self::Good { at, .. } => Some(*at),
-            Self::Failed { good, .. } => *good,
+            Self::Failed { good, .. } | Self::Settling { good, .. } => *good,
             Self::Unread => None,
         }
     }

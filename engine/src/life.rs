@@ -23,7 +23,11 @@ impl Object {
             self.standing != Standing::Obeyed || self.subject.as_ref().is_some_and(|old| old.policy.pause != Pause::No);
         if kept && rested {
             // What was read before a pause may be of yesterday.
-            self.evidence.fill(Evidence::Unread);
+            for (trigger, evidence) in self.triggers.iter_mut().zip(&mut self.evidence) {
+                trigger.renames(evidence, None);
+                trigger.failing = false;
+                *evidence = Evidence::Unread;
+            }
         }
         if !kept {
             // A source that is built anew may remember its polls: a read right after the last one is none.
@@ -73,6 +77,9 @@ impl Object {
         self.record.replicas = stored.replicas;
         self.record.desired = stored.desired;
         self.record.observed = stored.observed;
+        for (trigger, metrics) in self.triggers.iter_mut().zip(stored.metrics) {
+            trigger.metrics = metrics.into();
+        }
         self.renewed &= stored.shown.is_none();
     }
 

@@ -88,6 +88,10 @@ pub(crate) struct Trigger {
     /// Its parameters have changed since the present read, or the building of its source, was begun.
     pub(crate) outdated: bool,
     pub(crate) errors: u64,
+    /// It has failed, and has given no readings since.
+    pub(crate) failing: bool,
+    /// What its metrics were called when it gave readings last, while it gives none: some sources say it with every reading only.
+    pub(crate) metrics: Box<[String]>,
 }
 
 /// A read on its way.
@@ -305,6 +309,8 @@ impl Trigger {
             again: false,
             outdated: false,
             errors: 0,
+            failing: false,
+            metrics: Box::default(),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::defect;
 use crate::object::{Last, Loaded, Object, Pass, Refresh, Standing, Write, Writing};
 use crate::phase;
 use crate::protocol::{Event, Shown};
+use crate::record::has;
 use crate::subject::Subject;
 
 /// How long a pass waits for its slowest trigger before what is there may raise.
@@ -192,10 +193,10 @@ impl Object {
     fn note_activity(&mut self, decision: &Decision, cx: &mut Context<'_>) {
         let active = decision.effects.active.filter(|active| *active);
         let rules = decision.effects.rules.clone();
-        let watched = rules.is_some();
+        let watched = rules.is_some() || self.evidence.iter().any(|of| matches!(of, Evidence::Settling { .. }));
         let seen = Effects { active_at: decision.effects.active_at, active, rules, ..Effects::default() };
         self.take(&seen, cx.tick());
-        // What a push has shown may have started a timer that runs out before the next pass.
+        // What a push has shown may have started a timer that runs out before the next pass, or a trigger may settle for too long.
         if let Some(next) = decision.next.filter(|_| watched) {
             self.next_pass = self.next_pass.min(next.max(cx.tick().next()));
         }
@@ -221,9 +222,9 @@ impl Object {
                 active: decision.active,
                 health: decision.health,
                 paused,
-                triggers: self.activity(decision),
-                failing: self.failing(Some(decision)).map(|failing| failing.index),
-                failures: self.failures(),
+                triggers: self.activity(decision, cx.tick()),
+                failing: self.failing(Some(decision), cx.tick()).map(|failing| failing.index),
+                failures: self.failures(cx.tick()),
                 fallbacks: bits(decision.fallbacks()),
             },
         };
@@ -244,28 +245,31 @@ impl Object {
     }
 
     /// One bit a trigger: whether it fails, and a fallback counts how often.
-    fn failures(&self) -> u64 {
+    fn failures(&self, now: Tick) -> u64 {
         let Some(policy) = self.subject.as_ref().map(|subject| &subject.policy).filter(|of| of.fallback.is_some())
         else {
             return 0;
         };
         let counted = policy.triggers.iter().zip(&self.evidence).zip(0..).filter_map(|((trigger, evidence), index)| {
             let counts = !trigger.resource_like && !policy.rules.is_signal(index.into());
-            (counts && matches!(evidence, Evidence::Failed { .. })).then_some(index)
+            (counts && evidence.failure(now).is_some()).then_some(index)
         });
         bits(counted)
     }
 
     /// One bit a trigger: whether any of its metrics is active, or a fallback stands for at least one replica. What only gates look at
     /// counts for no activity.
-    fn activity(&self, decision: &Decision) -> u64 {
-        let is_active = |evidence: &Evidence| match evidence {
+    fn activity(&self, decision: &Decision, now: Tick) -> u64 {
+        let before = self.record.shown.map_or(0, |shown| shown.triggers);
+        let is_active = |evidence: &Evidence, index: u8| match evidence {
             Evidence::Good { readings, .. } => readings.iter().any(|(_, reading)| reading.active),
-            Evidence::Failed { .. } | Evidence::Unread => false,
+            // It stays what it was.
+            Evidence::Settling { .. } if evidence.failure(now).is_none() => has(before, index.into()),
+            Evidence::Settling { .. } | Evidence::Failed { .. } | Evidence::Unread => false,
         };
         let signal = |index: u8| self.subject.as_ref().is_some_and(|of| of.policy.rules.is_signal(index.into()));
-        let active =
-            self.evidence.iter().zip(0..=u8::MAX).filter(|(evidence, index)| is_active(evidence) && !signal(*index));
+        let each = self.evidence.iter().zip(0..=u8::MAX);
+        let active = each.filter(|(evidence, index)| is_active(evidence, *index) && !signal(*index));
         let substituted = decision.steps.iter().filter_map(|step| match step {
             Step::Substituted { trigger, replicas, .. } => (*replicas >= 1).then_some(*trigger),
             _ => None,

@@ -83,6 +83,8 @@ pub struct Stored {
     pub shown: Option<Shown>,
     /// What other writers did while the object was held.
     pub observed: Observed,
+    /// The names of each trigger's metrics at the last store, where its readings alone say them; empty otherwise.
+    pub metrics: Vec<Vec<String>>,
 }
 
 /// What other writers of the replicas did while an object was held: whoever only watches learns from it whether it would have done the same.
@@ -221,6 +223,9 @@ pub struct Entry {
     pub health: Option<Health>,
     /// Which triggers are active, in their order (KEDA's `triggersActivity`).
     pub triggers: Vec<bool>,
+    /// The names of the metrics that each trigger read last, in their order (KEDA's `externalMetricNames`). Empty for one that was not read
+    /// yet, and for one on what pods use.
+    pub metrics: Vec<Vec<String>>,
     /// The first trigger that fails, or whose value cannot be used.
     pub failing: Option<FailingTrigger>,
     /// How often in a row each trigger had failed when that flipped last, in their order: 0, 1, or one more than `failureThreshold` once

@@ -1,7 +1,7 @@
 //! Reading an object's triggers: opening their sources, waiting for room, and taking answers that are still awaited.
 
 use tidegate_calculator::observation::Evidence;
-use tidegate_calculator::source::{EndpointId, Occasion, ReadError, ReadErrorKind, Readings};
+use tidegate_calculator::source::{EndpointId, MetricSpec, Occasion, ReadError, ReadErrorKind, Reading, Readings};
 use tidegate_calculator::time::{Span, Tick};
 
 use crate::core::Context;
@@ -126,18 +126,27 @@ impl Object {
             return;
         };
         trigger.answered = Some(begun);
-        trigger.errors = trigger.errors.saturating_add(u64::from(result.is_err()));
-        let flip = take(evidence, begun, result, cx.tick());
+        // What people see of the metrics' names is stored once they are others.
+        self.renewed |= trigger.renames(evidence, result.as_deref().ok());
+        take(evidence, begun, result, cx.tick());
+        // An answer that what is measured has just begun is no error, until there were such answers for too long.
+        trigger.errors = trigger.errors.saturating_add(u64::from(matches!(evidence, Evidence::Failed { .. })));
         let again = std::mem::take(&mut trigger.again);
         // It failed before this process began, and people know it.
         let old = self.last.is_none() && self.record.shown.is_some_and(|shown| shown.failing.is_some());
-        match (flip, evidence) {
-            (true, Evidence::Failed { .. }) if old => {}
-            (true, Evidence::Failed { error, .. }) => {
+        // One that settles has neither failed nor recovered.
+        match (evidence, trigger.failing) {
+            (Evidence::Failed { error, .. }, false) => {
+                trigger.failing = true;
                 let event = Event::TriggerFailed { trigger: position(index), error: error.clone() };
-                cx.announce(&self.id, event);
+                if !old {
+                    cx.announce(&self.id, event);
+                }
             }
-            (true, _) => cx.announce(&self.id, Event::TriggerRecovered { trigger: position(index) }),
+            (Evidence::Good { .. }, true) => {
+                trigger.failing = false;
+                cx.announce(&self.id, Event::TriggerRecovered { trigger: position(index) });
+            }
             _ => {}
         }
         if again {
@@ -213,6 +222,23 @@ impl Object {
 }
 
 impl Trigger {
+    /// Keeps the names of the metrics for as long as there are no readings that say them, and tells whether these readings say others.
+    pub(crate) fn renames(&mut self, before: &Evidence, readings: Option<&[(MetricSpec, Reading)]>) -> bool {
+        let known = before.readings();
+        let Some(readings) = readings else {
+            if let Some(known) = known {
+                self.metrics = known.iter().map(|(metric, _)| metric.name.clone()).collect();
+            }
+            return false;
+        };
+        let kept = std::mem::take(&mut self.metrics);
+        let names = readings.iter().map(|(metric, _)| &metric.name);
+        match known {
+            Some(known) => !names.eq(known.iter().map(|(metric, _)| &metric.name)),
+            None => !kept.is_empty() && !names.eq(kept.iter()),
+        }
+    }
+
     /// When the last read was begun, whether it was answered or not.
     fn last_read(&self) -> Option<Tick> {
         match &self.flight {
@@ -233,28 +259,21 @@ impl Trigger {
     }
 }
 
-/// Takes an answer and says whether the trigger has just failed, or just recovered.
-fn take(evidence: &mut Evidence, begun: Tick, result: Result<Readings, ReadError>, now: Tick) -> bool {
-    let failing = match evidence {
-        Evidence::Failed { since, .. } => Some(*since),
-        _ => None,
+/// Takes an answer.
+fn take(evidence: &mut Evidence, begun: Tick, result: Result<Readings, ReadError>, now: Tick) {
+    *evidence = match result {
+        Ok(readings) => Evidence::Good { readings, begun, at: now },
+        Err(error) => evidence.after(error, now),
     };
-    match result {
-        Ok(readings) => {
-            *evidence = Evidence::Good { readings, begun, at: now };
-            failing.is_some()
-        }
-        Err(error) => {
-            let good = evidence.last_good();
-            *evidence = Evidence::Failed { error, since: failing.unwrap_or(now), good };
-            failing.is_none()
-        }
-    }
 }
 
-/// Whether the last word of a trigger is that there is something to do.
+/// Whether the last word of a trigger is that there is something to do, or it settles and will say so: then a push tells nothing new.
 fn is_active(evidence: &Evidence) -> bool {
-    matches!(evidence, Evidence::Good { readings, .. } if readings.iter().any(|(_, reading)| reading.active))
+    match evidence {
+        Evidence::Good { readings, .. } => readings.iter().any(|(_, reading)| reading.active),
+        Evidence::Settling { .. } => true,
+        Evidence::Failed { .. } | Evidence::Unread => false,
+    }
 }
 
 /// Triggers are counted in a byte; validation allows no more.

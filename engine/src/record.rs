@@ -7,7 +7,7 @@ use tidegate_calculator::policy::TriggerPolicy;
 use tidegate_calculator::time::{Now, Span, Tick};
 
 use crate::core::{Context, WriteKind};
-use crate::object::{Loaded, Object, Writing};
+use crate::object::{Loaded, Object, Trigger, Writing};
 use crate::protocol::{Command, Entry, FailingTrigger, JournalError, Shown};
 
 /// How long a store may take.
@@ -115,13 +115,10 @@ impl Object {
     }
 
     /// The first trigger that fails, or else the first whose value this decision could not use; not one that only gates look at.
-    pub(crate) fn failing(&self, decision: Option<&Decision>) -> Option<FailingTrigger> {
+    pub(crate) fn failing(&self, decision: Option<&Decision>, now: Tick) -> Option<FailingTrigger> {
         let signal = |index: u8| self.subject.as_ref().is_some_and(|of| of.policy.rules.is_signal(index.into()));
         let mut evidence = self.evidence.iter().zip(0..).filter(|(_, index)| !signal(*index));
-        let unread = evidence.find_map(|(evidence, index)| match evidence {
-            Evidence::Failed { error, .. } => Some((index, error.kind)),
-            Evidence::Good { .. } | Evidence::Unread => None,
-        });
+        let unread = evidence.find_map(|(evidence, index)| evidence.failure(now).map(|(error, _)| (index, error.kind)));
         let unusable = || {
             decision?.steps.iter().find_map(|step| match step {
                 Step::Failed { trigger, kind, .. } => Some((*trigger, *kind)),
@@ -152,6 +149,20 @@ impl Object {
         triggers.map(counted).collect()
     }
 
+    /// What the external metrics are called, by trigger, as far as it has been read.
+    fn metrics(&self) -> Vec<Vec<String>> {
+        let policy = self.subject.as_ref().map(|subject| &subject.policy);
+        let of_pods = |index: usize| {
+            policy.and_then(|policy| policy.triggers.get(index)).is_none_or(|trigger| trigger.resource_like)
+        };
+        let names = |(index, (trigger, evidence)): (usize, (&Trigger, &Evidence))| match evidence.readings() {
+            _ if of_pods(index) => Vec::new(),
+            Some(readings) => readings.iter().map(|(metric, _)| metric.name.clone()).collect(),
+            None => trigger.metrics.to_vec(),
+        };
+        self.triggers.iter().zip(&self.evidence).enumerate().map(names).collect()
+    }
+
     fn entry(&self, now: Now) -> Entry {
         let memory = match &self.memory {
             Loaded::Ready(memory) => Some(memory),
@@ -173,7 +184,8 @@ impl Object {
             last_active: self.last_active(now),
             health: shown.map(|shown| shown.health),
             triggers: (0..self.triggers.len()).map(is_active).collect(),
-            failing: self.failing(decision),
+            metrics: self.metrics(),
+            failing: self.failing(decision, now.tick),
             failures: self.counts(shown),
             fallbacks: (0..=63).filter(|index| has(fallbacks, usize::from(*index))).collect(),
             faults: self.subject.as_ref().map(|subject| subject.faults.clone()).unwrap_or_default(),
@@ -184,6 +196,6 @@ impl Object {
 }
 
 /// Whether the bit of this trigger is set.
-fn has(bits: u64, index: usize) -> bool {
+pub(crate) fn has(bits: u64, index: usize) -> bool {
     bits.checked_shr(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0) & 1 == 1
 }

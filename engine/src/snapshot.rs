@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub seen: Option<TargetState>,
     /// The last word of each trigger.
     pub evidence: Vec<Evidence>,
+    /// What the metrics of each trigger were called when it gave readings last; empty while it gives some, and if it never did.
+    pub metrics: Vec<Box<[String]>>,
     /// The last decision and when it was made.
     pub decision: Option<(Arc<Decision>, Tick)>,
     /// How late that decision was against its due time.

@@ -16,6 +16,7 @@ impl Object {
             phase: self.phase(),
             seen: self.target_seen().map(|seen| seen.state),
             evidence: self.evidence.clone(),
+            metrics: self.triggers.iter().map(|trigger| trigger.metrics.clone()).collect(),
             decision: self.last.as_ref().map(|last| (last.decision.clone(), last.at)),
             decision_lag: self.last.as_ref().map_or(Span::ZERO, |last| last.lag),
             next_check: (acting && self.standing == Standing::Obeyed).then_some(self.next_pass.max(now.tick)),

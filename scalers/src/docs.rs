@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::parameters::{Deprecation, Kind, Parameter, Source};
+use crate::parameters::{Deprecation, Kind, Parameter, REST, Source};
 use crate::registry::{TriggerType, trigger_type, trigger_types};
 
 /// One line a trigger type, for the terminal.
@@ -50,7 +50,8 @@ pub fn page(kind: &str) -> Option<String> {
 pub fn schema(kind: &str) -> Option<Value> {
     let known = trigger_type(kind)?;
     let mut properties = Map::new();
-    for parameter in known.parameters {
+    let passes_on = known.parameters.iter().any(|parameter| parameter.name() == REST);
+    for parameter in known.parameters.iter().filter(|parameter| parameter.name() != REST) {
         for name in parameter.names {
             if parameter.reads(Source::Metadata) {
                 properties.insert((*name).to_owned(), property(parameter));
@@ -67,7 +68,7 @@ pub fn schema(kind: &str) -> Option<Value> {
         "type": "object",
         "properties": properties,
         "required": required(known),
-        "additionalProperties": false,
+        "additionalProperties": if passes_on { json!({ "type": "string" }) } else { json!(false) },
     }))
 }
 

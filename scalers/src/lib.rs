@@ -15,40 +15,73 @@ pub mod docs;
 // Without any trigger module nothing uses what they share.
 #[cfg(feature = "cluster-metrics")]
 mod cluster_metrics;
-#[cfg_attr(not(any(feature = "kafka", feature = "redis")), allow(dead_code, unused_imports))]
+#[cfg_attr(not(any(feature = "kafka", feature = "mongodb", feature = "redis")), allow(dead_code, unused_imports))]
 mod endpoint;
+#[cfg(feature = "external")]
+mod external;
+#[cfg(feature = "flink")]
+pub mod flink;
 #[cfg(feature = "http")]
 // Each trigger type and kafka's logins use a part of it.
-#[cfg_attr(not(all(feature = "metrics-api", feature = "prometheus")), allow(dead_code, unused_imports))]
+#[cfg_attr(
+    not(all(feature = "metrics-api", feature = "prometheus", feature = "websocket")),
+    allow(dead_code, unused_imports)
+)]
 mod http;
 #[cfg(feature = "kafka")]
 mod kafka;
 pub mod keda;
 pub mod kinds;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
+#[cfg(feature = "location")]
+// Each trigger type uses a part of it.
+#[cfg_attr(not(all(feature = "kubernetes", feature = "metrics-api")), allow(dead_code, unused_imports))]
+mod location;
 #[cfg_attr(
-    not(any(feature = "cron", feature = "http", feature = "cluster-metrics", feature = "redis")),
+    not(any(
+        feature = "cron",
+        feature = "http",
+        feature = "cluster-metrics",
+        feature = "kubernetes",
+        feature = "mongodb",
+        feature = "redis"
+    )),
     allow(dead_code)
 )]
 mod metric;
 #[cfg(feature = "metrics-api")]
 mod metrics_api;
-#[cfg(feature = "http")]
-#[cfg_attr(not(feature = "kafka"), allow(dead_code))]
+#[cfg(feature = "mongodb")]
+mod mongodb;
+#[cfg(any(feature = "external", feature = "http", feature = "mongodb"))]
+#[cfg_attr(not(any(feature = "kafka", feature = "websocket")), allow(dead_code))]
 mod network;
 pub mod parameters;
 #[cfg(feature = "prometheus")]
 mod prometheus;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "only triggers over HTTP count"))]
+pub mod requests;
 mod scaler;
 mod surroundings;
 #[cfg(feature = "tls")]
+// The driver of mongodb makes its own TLS clients.
+#[cfg_attr(not(any(feature = "http", feature = "redis")), allow(dead_code))]
 mod tls;
+#[cfg(feature = "websocket")]
+mod websocket;
 
 pub use docs::{explain, page, schema, table};
 pub use endpoint::Endpoints;
 pub use parameters::Known;
-pub use registry::{Checked, TriggerType, check, open, trigger_type, trigger_types};
+pub use registry::{Checked, TriggerType, check, open, tells_metrics_itself, trigger_type, trigger_types};
 pub use scaler::{Scaler, Watch};
-pub use surroundings::{Described, MetricQuery, Nowhere, ServiceEndpoint, Surroundings};
+pub use surroundings::{
+    Described, Holder, HolderKind, MetricQuery, Nowhere, PodAddress, PodPlace, ServiceEndpoint, Standing, Surroundings,
+    Texts,
+};

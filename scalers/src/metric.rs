@@ -15,6 +15,17 @@ pub(crate) fn metric(spec: &TriggerSpec, name: &str, target: Milli) -> MetricSpe
     MetricSpec { name: metric_name(spec.index, name), metric_type: spec.metric_type, target, exact: false }
 }
 
+/// A value as KEDA reports it: in thousandths, rounded, and nothing below zero.
+#[expect(clippy::cast_possible_truncation, reason = "the cast ends at the edge of the range, as it should")]
+pub(crate) fn reported(value: f64) -> Milli {
+    Milli((value * 1000.0).round().max(0.0) as i64)
+}
+
+/// A target that a replica takes care of; none if it is less than a thousandth, which nothing can be divided by.
+pub(crate) fn target(value: f64) -> Option<Milli> {
+    Some(reported(value)).filter(|target| target.0 > 0)
+}
+
 /// Whether this trigger type can be compared with its target like that; the message is KEDA's.
 pub(crate) fn check_metric_type(spec: &TriggerSpec) -> Option<Problem> {
     let types = kinds::metric_types(&spec.kind);
@@ -36,6 +47,15 @@ mod tests {
     use tidegate_calculator::source::MetricType;
 
     use super::*;
+
+    #[test]
+    fn values_are_rounded_to_thousandths_and_never_negative() {
+        let cases = [(1.0, 1000), (0.0004, 0), (0.0006, 1), (-3.0, 0), (1e300, i64::MAX)];
+        for (value, milli) in cases {
+            assert_eq!(reported(value), Milli(milli), "{value}");
+        }
+        assert_eq!((target(0.0004), target(-1.0), target(0.5)), (None, None, Some(Milli(500))));
+    }
 
     #[test]
     fn only_the_six_characters_are_replaced() {

@@ -3,7 +3,7 @@
 use tidegate_calculator::source::{ConfigError, MetricSpec, Parameters, Problem, TriggerSpec};
 
 use crate::endpoint::Endpoints;
-use crate::parameters::{Known, Parameter, Values, nearest};
+use crate::parameters::{Known, Parameter, REST, Values, nearest};
 use crate::scaler::Scaler;
 use crate::{keda, kinds, metric};
 
@@ -15,20 +15,36 @@ static TRIGGER_TYPES: &[TriggerType] = &[
     crate::cluster_metrics::CPU,
     #[cfg(feature = "cron")]
     crate::cron::TRIGGER_TYPE,
+    #[cfg(feature = "external")]
+    crate::external::EXTERNAL,
     #[cfg(feature = "cluster-metrics")]
     crate::cluster_metrics::EXTERNAL_METRIC,
+    #[cfg(feature = "external")]
+    crate::external::EXTERNAL_PUSH,
+    #[cfg(feature = "flink")]
+    crate::flink::TRIGGER_TYPE,
     #[cfg(feature = "kafka")]
     crate::kafka::KAFKA,
+    #[cfg(feature = "kubernetes")]
+    crate::kubernetes::RESOURCE,
+    #[cfg(feature = "kubernetes")]
+    crate::kubernetes::WORKLOAD,
     #[cfg(feature = "cluster-metrics")]
     crate::cluster_metrics::MEMORY,
     #[cfg(feature = "metrics-api")]
     crate::metrics_api::TRIGGER_TYPE,
+    #[cfg(feature = "mongodb")]
+    crate::mongodb::TRIGGER_TYPE,
+    #[cfg(feature = "mongodb")]
+    crate::mongodb::OPS_QUEUE,
     #[cfg(feature = "cluster-metrics")]
     crate::cluster_metrics::OBJECT_METRIC,
     #[cfg(feature = "cluster-metrics")]
     crate::cluster_metrics::PODS_METRIC,
     #[cfg(feature = "prometheus")]
     crate::prometheus::TRIGGER_TYPE,
+    #[cfg(feature = "rabbitmq")]
+    crate::rabbitmq::TRIGGER_TYPE,
     #[cfg(feature = "redis")]
     crate::redis::TRIGGER_TYPE,
     #[cfg(feature = "redis")]
@@ -43,6 +59,8 @@ static TRIGGER_TYPES: &[TriggerType] = &[
     crate::redis::SENTINEL_STREAMS,
     #[cfg(feature = "redis")]
     crate::redis::STREAMS,
+    #[cfg(feature = "websocket")]
+    crate::websocket::TRIGGER_TYPE,
 ];
 
 /// What is known of one trigger type.
@@ -89,6 +107,11 @@ pub fn trigger_types() -> &'static [TriggerType] {
 /// The trigger type of this name.
 pub fn trigger_type(name: &str) -> Option<&'static TriggerType> {
     TRIGGER_TYPES.iter().find(|known| known.name == name)
+}
+
+/// Whether only the source of such a trigger knows which metrics it has, so that [`check`] names none.
+pub fn tells_metrics_itself(kind: &str) -> bool {
+    trigger_type(kind).is_some_and(|known| known.parameters.iter().any(|parameter| parameter.name() == REST))
 }
 
 /// Says everything that can be said about a trigger without opening it.

@@ -106,7 +106,7 @@ fn certificates(pem: &Secret) -> Option<Vec<CertificateDer<'static>>> {
     all.ok().filter(|all| !all.is_empty())
 }
 
-fn private_key(pem: &Secret, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, Flaw> {
+pub(crate) fn private_key(pem: &Secret, password: Option<&Secret>) -> Result<PrivateKeyDer<'static>, Flaw> {
     let text = pem.expose();
     if !text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
         let not_a_key = "is not a private key in PEM; an encrypted one must be PKCS#8";

@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod local;
 mod log;
+mod probe;
 mod rbac;
 mod run;
 mod signals;
@@ -34,6 +35,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Say why an object has the replicas it has.
     Explain(explain::Arguments),
+    /// Read each trigger once and say what came of it: the first thing to run when something does not scale.
+    Probe(probe::Arguments),
     /// Check manifests and name everything that is wrong.
     Validate(validate::Arguments),
     /// Print the ScaledObjects that do what HorizontalPodAutoscalers do.
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Local(arguments) => local::run(arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
+        Command::Probe(arguments) => probe::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
         Command::Convert(arguments) => convert::run(arguments),
         Command::Triggers(arguments) => triggers::run(arguments),

@@ -29,6 +29,7 @@ fn snapshot(millis: i64, change: Option<(i64, u32, u32)>) -> Snapshot {
         phase: Phase::Running,
         seen: Some(TargetState { replicas, existing: replicas, ready: Some(replicas) }),
         evidence: Vec::new(),
+        metrics: Vec::new(),
         decision: None,
         decision_lag: Span::ZERO,
         next_check: None,

@@ -266,8 +266,9 @@ impl Fake {
             world.begun += 1;
             world.begun
         };
+        let only = only(query);
         let events = stream::unfold((self.clone(), begin, false), move |(fake, at, ended)| {
-            let path = path.clone();
+            let (path, only) = (path.clone(), only.clone());
             async move {
                 if ended {
                     return None;
@@ -277,7 +278,7 @@ impl Fake {
                     let news = inner.news.notified();
                     tokio::pin!(news);
                     news.as_mut().enable();
-                    match fake.lock().next(&path, at, serial, metadata) {
+                    match fake.lock().next(&path, only.as_deref(), at, serial, metadata) {
                         Next::Event(version, event) => {
                             return Some((Line::Ok(format!("{event}\n")), (fake.clone(), version, false)));
                         }
@@ -330,7 +331,7 @@ impl World {
         self.objects.insert(path.to_owned(), object);
     }
 
-    fn next(&self, path: &str, at: u64, serial: u64, metadata: bool) -> Next {
+    fn next(&self, path: &str, only: Option<&str>, at: u64, serial: u64, metadata: bool) -> Next {
         if serial <= self.dead {
             return Next::Nothing;
         }
@@ -341,7 +342,7 @@ impl World {
             let error = json!({ "kind": "Status", "code": 410, "message": "too old", "reason": "Expired" });
             return Next::Last(json!({ "type": "ERROR", "object": error }));
         }
-        let mut later = self.history.iter().filter(|(version, _, place, _)| *version > at && covers(path, place));
+        let mut later = self.history.iter().filter(|(version, _, place, _)| *version > at && covers(path, only, place));
         later.next().map_or(Next::Nothing, |(version, kind, _, object)| {
             Next::Event(*version, json!({ "type": kind, "object": shown(object, metadata) }))
         })
@@ -355,8 +356,12 @@ impl World {
             return absent(path);
         };
         let begin: usize = query.get("continue").map_or(0, |at| at.parse().unwrap());
-        let all: Vec<&Value> =
-            self.objects.iter().filter(|(at, _)| covers(path, at)).map(|(_, object)| object).collect();
+        let all: Vec<&Value> = self
+            .objects
+            .iter()
+            .filter(|(at, _)| covers(path, only(query).as_deref(), at))
+            .map(|(_, object)| object)
+            .collect();
         let items: Vec<Value> = all.iter().skip(begin).take(limit).map(|object| shown(object, metadata)).collect();
         let more = (begin + limit < all.len()).then(|| (begin + limit).to_string());
         let list = json!({
@@ -429,9 +434,18 @@ fn scale_of(object: &Value) -> Value {
     })
 }
 
-/// Whether a list at `path` shows the object at `place`.
-fn covers(path: &str, place: &str) -> bool {
-    let Some((collection, _)) = place.rsplit_once('/') else { return false };
+/// The one name that a field selector asks for: the only field that anybody here selects by.
+fn only(query: &Query) -> Option<String> {
+    let name = query.get("fieldSelector")?.strip_prefix("metadata.name%3D");
+    Some(name.expect("a field selector of a name").to_owned())
+}
+
+/// Whether a list at `path`, perhaps of the only object with this name, shows the object at `place`.
+fn covers(path: &str, only: Option<&str>, place: &str) -> bool {
+    let Some((collection, name)) = place.rsplit_once('/') else { return false };
+    if only.is_some_and(|only| only != name) {
+        return false;
+    }
     let Some((front, rest)) = collection.split_once("/namespaces/") else { return collection == path };
     let plural = rest.rsplit('/').next().unwrap_or_default();
     collection == path || format!("{front}/{plural}") == path

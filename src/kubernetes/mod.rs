@@ -15,6 +15,7 @@ pub mod keda;
 pub mod known;
 pub mod lease;
 pub mod objects;
+pub mod once;
 mod patience;
 pub mod rbac;
 pub mod record;

@@ -144,7 +144,7 @@ pub const RULES: &[Rule] = &[
         resources: &["secrets", "configmaps"],
         names: &[],
         verbs: READ,
-        why: "what triggers refer to: names and versions are watched, contents are read of those that are referred to",
+        why: "what triggers refer to: names and versions are watched, contents are read of those that are referred to; one that a trigger reads its number from is watched by its name",
         scope: Scope::WatchedAndOwn,
     },
     Rule {
@@ -152,7 +152,7 @@ pub const RULES: &[Rule] = &[
         resources: &["pods"],
         names: &[],
         verbs: &["list", "watch"],
-        why: "the pods of triggers on what pods use or say, and the Ready ones of targets of other kinds; watched where one is asked for",
+        why: "the pods that triggers look at or count, and the Ready ones of targets of other kinds; watched where one is asked for",
         scope: Scope::Watched,
     },
     Rule {

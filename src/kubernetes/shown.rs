@@ -22,6 +22,7 @@ pub(super) fn stored(facts: &ObjectFacts, subject: Option<&Subject>) -> Stored {
         desired: record.and_then(|record| u32::try_from(record.desired?).ok()),
         shown: record.zip(subject).and_then(|(record, subject)| shown(facts, record, subject)),
         observed: record.and_then(record::observed).unwrap_or_default(),
+        metrics: status::read_metric_names(facts),
     }
 }
 
@@ -111,7 +112,8 @@ fn triggers(facts: &ObjectFacts, status: &StatusView) -> u64 {
     let is_active = |names: &Vec<String>| {
         names.iter().any(|name| status.triggers_activity.get(name).is_some_and(|one| one.is_active == Some(true)))
     };
-    let bits = facts.metric_names.iter().take(64).zip(0..).filter(|(names, _)| is_active(names));
+    let names = status::metric_names(facts, &[], status);
+    let bits = names.iter().take(64).zip(0..).filter(|(names, _)| is_active(names));
     bits.fold(0, |bits, (_, index)| bits | 1 << index)
 }
 
@@ -190,6 +192,18 @@ mod tests {
         let (facts, subject) = object(|_| {});
         let told = stored(&after(facts, &active()), Some(&subject));
         assert_eq!((told.replicas, told.checkpoint.0.as_str()), (Some(8), r#"{"v":1,"n":8}"#));
+    }
+
+    #[test]
+    fn names_that_only_readings_say_are_remembered() {
+        let (mut facts, subject) = object(|_| {});
+        facts.metric_names[1] = Vec::new();
+        let read = vec![vec!["s0-redis-orders".to_owned()], vec!["s1-lag".to_owned(), "s1-age".to_owned()]];
+        let entry = Entry { metrics: read.clone(), triggers: vec![false, true], ..active() };
+        let facts = after(facts, &entry);
+        assert_eq!(facts.status.external_metric_names, ["s0-redis-orders", "s1-lag", "s1-age"]);
+        let told = stored(&facts, Some(&subject));
+        assert_eq!((told.metrics, told.shown.map(|shown| shown.triggers)), (vec![vec![], read[1].clone()], Some(2)));
     }
 
     #[test]

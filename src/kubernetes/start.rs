@@ -281,7 +281,7 @@ fn lost(lease: Result<Result<(), LeaseLost>, tokio::task::JoinError>) -> Failure
 }
 
 /// Where the API server is and who we are.
-async fn configure(connection: &Connection) -> Result<Config, Failure> {
+pub(super) async fn configure(connection: &Connection) -> Result<Config, Failure> {
     let wrong = |error: &dyn std::error::Error| Failure::Connection(chain(error));
     let options = KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
     let mut config = match &connection.kubeconfig {

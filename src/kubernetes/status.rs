@@ -60,11 +60,12 @@ fn next(facts: &ObjectFacts, entry: &Entry, previous: &StatusView) -> StatusView
     }
     if !matches!(entry.phase, Phase::Refused(_) | Phase::Quarantined(_)) {
         status.resource_metric_names.clone_from(&facts.resource_metric_names);
-        status.external_metric_names = facts.metric_names.iter().flatten().cloned().collect();
+        let names = metric_names(facts, &entry.metrics, previous);
+        status.external_metric_names = names.iter().flatten().cloned().collect();
         status.triggers_types = Some(facts.trigger_types.clone());
         status.authentications_types = Some(facts.authentications.clone());
-        status.triggers_activity = activity(facts, entry, &previous.triggers_activity);
-        status.health = health(facts, entry, &previous.health);
+        status.triggers_activity = activity(&names, entry, &previous.triggers_activity);
+        status.health = health(&names, entry, &previous.health);
         status.paused_replica_count = paused_at(facts, entry, previous);
     }
     status.conditions = conditions::next(facts, entry, &previous.conditions);
@@ -84,11 +85,36 @@ pub(super) fn is_about(status: &StatusView, facts: &ObjectFacts) -> bool {
     status.scale_target_kind.as_deref() == Some(&*scale_target_kind(&facts.target))
         && status.original_replica_count.is_some()
         && status.resource_metric_names == facts.resource_metric_names
-        && status.external_metric_names.iter().eq(facts.metric_names.iter().flatten())
+        && status.external_metric_names.iter().eq(metric_names(facts, &[], status).iter().flatten())
         && status.triggers_types.as_ref() == Some(&facts.trigger_types)
         && status.authentications_types.as_ref() == Some(&facts.authentications)
         && status.paused_replica_count == paused_at
         && conditions::shows_pause(&status.conditions, &facts.annotations)
+}
+
+/// The names of the external metrics by trigger: what its text says; else what was read of it; else what the status shows of a trigger at its
+/// place, as long as the types of the triggers are the same.
+pub(super) fn metric_names(facts: &ObjectFacts, read: &[Vec<String>], status: &StatusView) -> Vec<Vec<String>> {
+    let same = status.triggers_types.as_ref() == Some(&facts.trigger_types);
+    let shown = |index: usize| {
+        let place = format!("s{index}-");
+        let all = status.external_metric_names.iter().filter(move |name| same && name.starts_with(&place));
+        all.cloned().collect::<Vec<String>>()
+    };
+    let of = |(index, declared): (usize, &Vec<String>)| match read.get(index) {
+        _ if !declared.is_empty() => declared.clone(),
+        Some(names) if !names.is_empty() => names.clone(),
+        _ => shown(index),
+    };
+    facts.metric_names.iter().enumerate().map(of).collect()
+}
+
+/// What the status shows of the metrics whose names no text says, by trigger; nothing at all if there are none.
+pub(super) fn read_metric_names(facts: &ObjectFacts) -> Vec<Vec<String>> {
+    let names = metric_names(facts, &[], &facts.status).into_iter().zip(&facts.metric_names);
+    let read = names.map(|(names, declared)| if declared.is_empty() { names } else { Vec::new() });
+    let read: Vec<Vec<String>> = read.collect();
+    if read.iter().all(Vec::is_empty) { Vec::new() } else { read }
 }
 
 /// What the Active condition says; none if it does not know, or is not there.
@@ -132,11 +158,11 @@ fn original(entry: &Entry) -> Option<i32> {
 
 /// Which metrics are active. A pause looks at no trigger, and before the first decision there is nothing to say.
 fn activity(
-    facts: &ObjectFacts,
+    names: &[Vec<String>],
     entry: &Entry,
     previous: &BTreeMap<String, TriggerActivity>,
 ) -> BTreeMap<String, TriggerActivity> {
-    let names = facts.metric_names.iter().enumerate();
+    let names = names.iter().enumerate();
     let looked = entry.health.is_some() && entry.phase != Phase::Paused;
     let activity = names.flat_map(|(index, names)| {
         let is_active = entry.triggers.get(index).copied().filter(|_| looked);
@@ -149,8 +175,8 @@ fn activity(
 }
 
 /// How often triggers have failed in a row, as their last flip says it; kept by objects with a fallback alone.
-fn health(facts: &ObjectFacts, entry: &Entry, previous: &BTreeMap<String, Health>) -> BTreeMap<String, Health> {
-    let names = facts.metric_names.iter().enumerate();
+fn health(names: &[Vec<String>], entry: &Entry, previous: &BTreeMap<String, Health>) -> BTreeMap<String, Health> {
+    let names = names.iter().enumerate();
     let looked = entry.health.is_some() && entry.phase != Phase::Paused;
     let health = names.flat_map(|(index, names)| {
         let now = entry.failures.get(index).copied().flatten().map(health_after);
@@ -170,12 +196,12 @@ fn health_after(failures: u32) -> Health {
 /// The triggers that fail, and those of them that have failed more than `threshold` times; one bit a trigger. None if the status does
 /// not say it of every metric of these facts, and of no other.
 pub(super) fn failures(status: &StatusView, facts: &ObjectFacts, threshold: u32) -> Option<(u64, u64)> {
-    let known = facts.metric_names.iter().flatten();
-    if known.clone().count() != status.health.len() {
+    let known = metric_names(facts, &[], status);
+    if known.iter().flatten().count() != status.health.len() {
         return None;
     }
     let (mut failing, mut acting) = (0, 0);
-    for (names, index) in facts.metric_names.iter().zip(0_u32..) {
+    for (names, index) in known.iter().zip(0_u32..) {
         let bit = 1_u64.checked_shl(index).unwrap_or(0);
         for name in names {
             let health = status.health.get(name)?;

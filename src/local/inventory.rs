@@ -15,7 +15,7 @@ use crate::resolution::{Answer, Contents, Lookup};
 
 /// All documents, and which of their files cannot be used now.
 #[derive(Debug, Default)]
-pub(super) struct Inventory {
+pub(crate) struct Inventory {
     /// The documents; those of a broken file are its last good ones.
     pub(super) documents: Vec<Document>,
     /// What is wrong with files.
@@ -28,7 +28,7 @@ type Key = (String, String, String, String);
 
 impl Inventory {
     /// What was loaded, completed from `before`: a file that is broken now keeps what it held.
-    pub(super) fn new(loaded: Loaded, before: &Self) -> Self {
+    pub(crate) fn new(loaded: Loaded, before: &Self) -> Self {
         let lost = |document: &&Document| loaded.broken.iter().any(|broken| document.file.starts_with(&broken.file));
         let mut documents = loaded.documents;
         documents.extend(before.documents.iter().filter(lost).cloned());

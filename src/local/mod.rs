@@ -15,7 +15,7 @@ mod feed;
 pub(crate) mod files;
 mod fleet;
 mod identity;
-mod inventory;
+pub(crate) mod inventory;
 mod logs;
 mod objects;
 mod ports;

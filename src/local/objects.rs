@@ -156,6 +156,7 @@ mod tests {
             last_active: None,
             health: Some(Health::Good),
             triggers: vec![true],
+            metrics: Vec::new(),
             failing: None,
             failures: Vec::new(),
             fallbacks: Vec::new(),

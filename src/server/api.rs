@@ -88,7 +88,7 @@ struct TriggerView {
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// `Unread`, `Good` or `Failed`.
+    /// `Unread`, `Good`, `Settling` or `Failed`.
     state: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<MetricView>,
@@ -209,13 +209,11 @@ impl TriggerView {
         let (state, metrics, error) = match evidence {
             None | Some(Evidence::Unread) => ("Unread", Vec::new(), None),
             Some(Evidence::Good { readings, .. }) => ("Good", readings.iter().map(MetricView::of).collect(), None),
-            Some(Evidence::Failed { error, since, .. }) => {
+            Some(Evidence::Failed { error, since, .. } | Evidence::Settling { error, since, .. }) => {
+                let state = if matches!(evidence, Some(Evidence::Failed { .. })) { "Failed" } else { "Settling" };
                 let since = snapshot.now.wall_of(*since);
-                (
-                    "Failed",
-                    Vec::new(),
-                    Some(TriggerErrorView { reason: error.reason(), message: error.to_string(), since }),
-                )
+                let (reason, message) = (error.reason(), error.to_string());
+                (state, Vec::new(), Some(TriggerErrorView { reason, message, since }))
             }
         };
         let age: Option<Span> = evidence.and_then(Evidence::last_good).map(|at| at.age(snapshot.now.tick));
@@ -286,6 +284,7 @@ mod tests {
     use super::super::fixtures::snapshot;
     use super::*;
     use serde_json::json;
+    use tidegate_calculator::source::{ReadError, ReadErrorKind};
 
     #[test]
     fn a_running_object_shows_counts_triggers_and_its_explanation() {
@@ -305,6 +304,16 @@ mod tests {
         );
         assert!(view["explanation"]["heading"].as_str().unwrap().starts_with("shop/orders  Deployment/orders"));
         assert!(view.get("findings").is_none() && view.get("message").is_none(), "{view}");
+    }
+
+    #[test]
+    fn a_trigger_that_settles_has_a_state_of_its_own() {
+        let mut snapshot = snapshot("orders", 7);
+        let error = ReadError::query(ReadErrorKind::Settling, "it has just begun");
+        snapshot.evidence = vec![Evidence::Unread.after(error, snapshot.now.tick)];
+        let view = serde_json::to_value(&triggers_of(&snapshot)[0]).unwrap();
+        let error = json!({"reason": "TriggerSettling", "message": "it has just begun", "since": snapshot.now.wall.to_string()});
+        assert_eq!((&view["state"], &view["error"]), (&json!("Settling"), &error), "{view}");
     }
 
     #[test]

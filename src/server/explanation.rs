@@ -163,6 +163,9 @@ fn trigger_states(snapshot: &Snapshot) -> Vec<String> {
         Some(Evidence::Failed { error, since, .. }) => {
             format!("failing for {}: {} ({})", since.age(snapshot.now.tick), error, error.reason())
         }
+        Some(Evidence::Settling { error, since, .. }) => {
+            format!("settling for {}: {error}", since.age(snapshot.now.tick))
+        }
     };
     let states = (0..labels.len()).map(|index| state(snapshot.evidence.get(index)));
     labels.iter().zip(states).map(|(label, state)| format!(" {label:width$}   {state}")).collect()
@@ -270,6 +273,19 @@ mod tests {
                 " Deployment/orders has not been seen yet",
                 " redis jobs   failing for 4 s: no answer from redis:6379 within 3 s (TriggerTimeout)"
             ]
+        );
+    }
+
+    #[test]
+    fn a_trigger_that_settles_is_no_failure() {
+        let mut snapshot = snapshot("orders", 1);
+        (snapshot.phase, snapshot.decision) = (Phase::Starting, None);
+        let error = ReadError::query(ReadErrorKind::Settling, "a vertex has not run for 1 m");
+        snapshot.evidence = vec![Evidence::Unread.after(error, snapshot.now.tick - Span::seconds(4))];
+        let lines = explain(&snapshot).lines;
+        assert!(
+            lines.contains(&" redis jobs   settling for 4 s: a vertex has not run for 1 m".to_owned()),
+            "{lines:?}"
         );
     }
 

@@ -84,6 +84,7 @@ pub(crate) fn snapshot(name: &str, replicas: u32) -> Snapshot {
         phase: Phase::Running,
         seen: Some(TargetState { replicas, existing: replicas, ready: Some(replicas) }),
         evidence: vec![Evidence::Good { readings: vec![(metric, reading)], begun: at, at }],
+        metrics: Vec::new(),
         decision: Some((Arc::new(decision(None, replicas)), now.tick)),
         decision_lag: Span(12),
         next_check: Some(now.tick + Span::seconds(15)),

@@ -1,6 +1,7 @@
 //! The metrics: KEDA's names and labels for what KEDA also knows, our own for the rest.
 //!
-//! Nothing is counted on the way: every number is computed from snapshots when somebody scrapes. All names, labels and help
+//! Nothing is counted on the way but HTTP requests, which the triggers themselves count ([`requests`]): every other number is computed
+//! from snapshots when somebody scrapes. All names, labels and help
 //! texts stand in one list, `FAMILIES`. What is unknown has no series: a trigger that failed has no value, not a zero.
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::source::Milli;
 use tidegate_calculator::time::Span;
 use tidegate_engine::snapshot::{Phase, Snapshot};
+use tidegate_scalers::requests::{self, Asker, Counted};
 
 use super::explanation::seconds;
 use super::triggers;
@@ -71,6 +73,13 @@ static FAMILIES: &[Family] = &[
         kind: Kind::Counter,
         labels: TRIGGER,
         samples: |scrape, out| scrape.rows.iter().try_for_each(|row| out.put(&row.labels(), whole(row.errors))),
+    },
+    Family {
+        name: "keda_scaler_http_requests",
+        help: "HTTP requests of the trigger, by the status of the answer; error if there was none",
+        kind: Kind::Counter,
+        labels: &["namespace", "scaled_resource", "scaler", "trigger_name", "metric_name", "status_code"],
+        samples: http_requests,
     },
     Family {
         name: "keda_scaled_object_errors",
@@ -171,8 +180,12 @@ static FAMILIES: &[Family] = &[
 
 /// All metrics of these objects, in the OpenMetrics text format.
 pub fn render(objects: Vec<Snapshot>) -> Result<String, fmt::Error> {
+    render_with(objects, requests::counted())
+}
+
+fn render_with(objects: Vec<Snapshot>, requests: Vec<Counted>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape::of(objects)));
+    registry.register_collector(Box::new(Scrape::of(objects, requests)));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -183,6 +196,7 @@ pub fn render(objects: Vec<Snapshot>) -> Result<String, fmt::Error> {
 struct Scrape {
     objects: Vec<Snapshot>,
     rows: Vec<Row>,
+    requests: Vec<Counted>,
 }
 
 /// One metric of one trigger.
@@ -233,9 +247,9 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
-    fn of(objects: Vec<Snapshot>) -> Self {
+    fn of(objects: Vec<Snapshot>, requests: Vec<Counted>) -> Self {
         let rows = objects.iter().flat_map(Row::of).collect();
-        Self { objects, rows }
+        Self { objects, rows, requests }
     }
 
     /// One sample an object, for those of which the number is known.
@@ -268,7 +282,8 @@ impl Row {
         let mut rows = Vec::new();
         for (index, trigger) in subject.triggers.iter().enumerate() {
             let evidence = object.evidence.get(index);
-            for (position, metric) in triggers::metric_names(&trigger.spec, evidence).into_iter().enumerate() {
+            let before = object.metrics.get(index).map(|names| &**names).unwrap_or_default();
+            for (position, metric) in triggers::metric_names(&trigger.spec, evidence, before).into_iter().enumerate() {
                 let reading = match evidence {
                     Some(Evidence::Good { readings, .. }) => readings.get(position),
                     _ => None,
@@ -306,6 +321,14 @@ fn build_info(_: &Scrape, out: &mut Samples<'_>) -> fmt::Result {
         other => other,
     };
     out.put(&[version, commit, compiler, std::env::consts::OS, architecture], 1.0)
+}
+
+fn http_requests(scrape: &Scrape, out: &mut Samples<'_>) -> fmt::Result {
+    scrape.requests.iter().try_for_each(|counted| {
+        let Asker { namespace, object, kind, trigger, metric } = &counted.asker;
+        let status = counted.status.map_or_else(|| "error".to_owned(), |status| status.to_string());
+        out.put(&[namespace, object, kind, trigger, metric, &status], whole(counted.count))
+    })
 }
 
 fn trigger_counts(scrape: &Scrape, out: &mut Samples<'_>) -> fmt::Result {
@@ -361,7 +384,15 @@ mod tests {
     use tidegate_calculator::source::{ReadError, ReadErrorKind};
 
     fn text(objects: Vec<Snapshot>) -> String {
-        render(objects).unwrap()
+        let asker = Asker {
+            namespace: "shop".into(),
+            object: "orders".into(),
+            kind: "prometheus".into(),
+            trigger: "rate".into(),
+            metric: "s1-prometheus".into(),
+        };
+        let counted = |status, count| Counted { asker: asker.clone(), status, count };
+        render_with(objects, vec![counted(None, 2), counted(Some(200), 7)]).unwrap()
     }
 
     #[test]
@@ -369,10 +400,13 @@ mod tests {
         let text = text(vec![snapshot("orders", 3)]);
         let six = r#"{namespace="shop",metric="s0-redis-jobs",scaledObject="orders",scaler="redisScaler",triggerIndex="0",type="redis"}"#;
         let two = r#"{namespace="shop",scaledObject="orders"}"#;
+        let asked = r#"{namespace="shop",scaled_resource="orders",scaler="prometheus",trigger_name="rate",metric_name="s1-prometheus",status_code="#;
         for line in [
             format!("keda_scaler_active{six} 1.0"),
             format!("keda_scaler_metrics_value{six} 790.0"),
             format!("keda_scaler_detail_errors_total{six} 0.0"),
+            format!("keda_scaler_http_requests_total{asked}\"error\"}} 2.0"),
+            format!("keda_scaler_http_requests_total{asked}\"200\"}} 7.0"),
             format!("keda_scaled_object_errors_total{two} 0.0"),
             format!("keda_scaled_object_paused{two} 0.0"),
             r#"keda_trigger_registered_total{type="redis"} 1.0"#.to_owned(),
@@ -401,6 +435,20 @@ mod tests {
         assert!(!has("keda_scaler_metrics_value") && !has("keda_scaler_active"), "{text}");
         assert!(!has("tidegate_last_good_reading_age_seconds"), "{text}");
         assert!(text.contains(r#"metric="s0-redis-jobs",scaledObject="orders",scaler="redisScaler",triggerIndex="0",type="redis"} 4.0"#), "{text}");
+    }
+
+    #[test]
+    fn a_trigger_without_readings_is_called_as_when_it_had_some() {
+        let mut object = snapshot("orders", 3);
+        let error = ReadError::query(ReadErrorKind::Settling, "it has just begun");
+        object.evidence = vec![Evidence::Unread.after(error, object.now.tick)];
+        object.metrics = vec![["s0-lag".to_owned(), "s0-age".to_owned()].into()];
+        let text = text(vec![object]);
+        let errors = |metric: &str| {
+            let line = format!("keda_scaler_detail_errors_total{{namespace=\"shop\",metric=\"{metric}\"");
+            text.lines().any(|printed| printed.starts_with(&line) && printed.ends_with(" 0.0"))
+        };
+        assert!(errors("s0-lag") && errors("s0-age") && !text.contains("s0-redis-jobs"), "{text}");
     }
 
     #[test]

@@ -24,10 +24,14 @@ pub fn declared_metrics(spec: &TriggerSpec) -> Vec<MetricSpec> {
     tidegate_scalers::check(spec, Known::Nothing, Known::Nothing).metrics
 }
 
-/// The metrics of a trigger: those it read last, else those that its text declares, else one by KEDA's way of naming.
-pub fn metric_names(spec: &TriggerSpec, evidence: Option<&Evidence>) -> Vec<String> {
+/// The metrics of a trigger: those it reads, else those it read last (`before`), else those that its text declares, else one by KEDA's way
+/// of naming.
+pub fn metric_names(spec: &TriggerSpec, evidence: Option<&Evidence>, before: &[String]) -> Vec<String> {
     if let Some(Evidence::Good { readings, .. }) = evidence {
         return readings.iter().map(|(metric, _)| metric.name.clone()).collect();
+    }
+    if !before.is_empty() {
+        return before.to_vec();
     }
     let declared = declared_metrics(spec);
     if declared.is_empty() {
@@ -72,12 +76,13 @@ mod tests {
     fn triggers_are_called_by_their_name_else_by_their_metric() {
         let mut spec = redis("jobs");
         assert_eq!((label(&spec).as_str(), scaler(&spec)), ("redis jobs", "redisScaler"));
-        assert_eq!(metric_names(&spec, None), ["s0-redis-jobs"]);
+        assert_eq!(metric_names(&spec, None, &[]), ["s0-redis-jobs"]);
         spec.name = Some("backlog".into());
         assert_eq!((label(&spec).as_str(), scaler(&spec)), ("redis backlog", "backlog"));
         spec = TriggerSpec { kind: "reddis".into(), index: 2, ..TriggerSpec::default() };
         assert_eq!((label(&spec).as_str(), scaler(&spec), known_type(&spec)), ("reddis 2", "unknown", "unknown"));
-        assert_eq!(metric_names(&spec, None), ["s2-unknown"]);
+        assert_eq!(metric_names(&spec, None, &[]), ["s2-unknown"]);
+        assert_eq!(metric_names(&spec, None, &["s2-lag".to_owned()]), ["s2-lag"], "what it said when it answered last");
     }
 
     #[cfg(feature = "cluster-metrics")]
@@ -86,7 +91,7 @@ mod tests {
         let mut spec = TriggerSpec { kind: "memory".into(), ..TriggerSpec::default() };
         spec.metadata.insert("value".into(), "1Gi".into());
         assert_eq!((label(&spec).as_str(), scaler(&spec)), ("memory 0", "cpuMemoryScaler"));
-        assert_eq!(metric_names(&spec, None), ["memory"]);
+        assert_eq!(metric_names(&spec, None, &[]), ["memory"]);
         spec.kind = "pods-metric".into();
         assert_eq!((label(&spec).as_str(), known_type(&spec)), ("pods-metric 0", "pods-metric"));
     }

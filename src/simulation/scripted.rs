@@ -38,7 +38,7 @@ const FAILURES: [(&str, ReadErrorKind); 6] = [
 /// A text that is neither a number nor a failure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is neither a number >= 0 nor error nor error:KIND with KIND one of config, auth, unavailable, timeout, protocol"
+    "{0:?} is neither a number >= 0 nor error nor error:KIND with KIND one of config, auth, unavailable, timeout, protocol, settling"
 )]
 pub struct UnknownSaying(String);
 
@@ -106,6 +106,10 @@ impl Scripted {
         let checked = tidegate_scalers::check(spec, Known::Nothing, Known::Nothing);
         if !checked.errors.is_empty() {
             return Err(ConfigError { problems: checked.errors });
+        }
+        if tidegate_scalers::tells_metrics_itself(&spec.kind) {
+            let what = "cannot be simulated: its server alone knows its metrics and their targets";
+            return Err(ConfigError::one("type", Some(&spec.kind), what));
         }
         let activation = milli(triggers::activation(&spec.metadata).max(0.0));
         let pods = kinds::is_of_pods(&spec.kind).then(|| OfPods::of(spec, &checked.metrics));

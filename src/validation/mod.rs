@@ -35,7 +35,7 @@ pub use conflicts::{Claim, conflicts};
 pub use files::Files;
 pub use policies::{Policy, PolicyRef, named, observing, scaling_policy};
 pub use report::{Report, documents, place};
-pub use scaled_object::{Validated, scaled_object};
+pub use scaled_object::{Validated, scaled_object, triggers_of};
 pub use surroundings::{KeysOf, Nothing, Sight, Surroundings};
 
 #[cfg(doc)]

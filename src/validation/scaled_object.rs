@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidegate_calculator::policy::{Consent, Policy, Settings};
 use tidegate_calculator::rules::Rules;
 use tidegate_crds::annotations::POLICIES;
-use tidegate_engine::subject::{Finding, ObjectId, Subject, TargetRef};
+use tidegate_engine::subject::{Finding, ObjectId, Subject, TargetRef, Trigger};
 
 use super::annotations::Steering;
 use super::findings::Findings;
@@ -56,14 +56,7 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
         target::look(target, container, known, &mut findings);
         triggers::zero_needs_another(spec, target, &mut findings);
     }
-    let mut triggers = triggers::read(spec, target.as_ref(), container, known, &mut findings);
-    if let (Some(id), Some(target)) = (&id, &target) {
-        let (owner, target): (Arc<str>, _) = (id.to_string().into(), Arc::new(target.clone()));
-        for trigger in &mut triggers {
-            trigger.spec.owner = Arc::clone(&owner);
-            trigger.spec.target = Arc::clone(&target);
-        }
-    }
+    let triggers = own_triggers(spec, id.as_ref(), target.as_ref(), known, &mut findings);
 
     let attached = id.as_ref().map_or_else(Attached::default, |id| {
         let rests = (bounds.min == 0 || bounds.idle.is_some()) && !steering.force_activation;
@@ -81,7 +74,7 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
             policy: Policy {
                 behavior,
                 fallback,
-                triggers: triggers::policies(&triggers, &cached),
+                triggers: triggers::policies(&triggers, &cached, bounds.idle.unwrap_or(bounds.min) == 0),
                 rules: attached.rules,
                 consent: attached.consent,
                 ..policy(&bounds, &steering, settings)
@@ -94,6 +87,32 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
         _ => None,
     };
     Validated { id, target, created, subject, findings: findings.list }
+}
+
+/// The triggers of a `ScaledObject`, whatever else is wrong with it; none if it has no name or does not say what it scales.
+pub fn triggers_of(value: &Value, known: &dyn Surroundings) -> Vec<Trigger> {
+    let spec = value.get("spec").unwrap_or(&Value::Null);
+    let id = metadata::id(value);
+    let target = id.as_ref().and_then(|id| target::read(spec, id));
+    own_triggers(spec, id.as_ref(), target.as_ref(), known, &mut Findings::default())
+}
+
+fn own_triggers(
+    spec: &Value,
+    id: Option<&ObjectId>,
+    target: Option<&TargetRef>,
+    known: &dyn Surroundings,
+    findings: &mut Findings,
+) -> Vec<Trigger> {
+    let mut triggers = triggers::read(spec, target, target::container(spec), known, findings);
+    if let (Some(id), Some(target)) = (id, target) {
+        let (owner, target): (Arc<str>, _) = (id.to_string().into(), Arc::new(target.clone()));
+        for trigger in &mut triggers {
+            trigger.spec.owner = Arc::clone(&owner);
+            trigger.spec.target = Arc::clone(&target);
+        }
+    }
+    triggers
 }
 
 /// The policy but for its triggers, what is said of them, and what its ScalingPolicies say.

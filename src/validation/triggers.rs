@@ -84,17 +84,32 @@ pub(super) fn all_are_resource_like(spec: &Value) -> bool {
     !entries.is_empty() && entries.iter().all(kind)
 }
 
+/// Whether there are triggers, and all of them read nothing but pods.
+fn all_need_pods(spec: &Value) -> bool {
+    let entries = spec.get("triggers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let needs = |entry: &Value| {
+        let source = entry.pointer("/metadata/source").and_then(Value::as_str);
+        entry.get("type").and_then(Value::as_str).is_some_and(|kind| kinds::needs_pods(kind, source))
+    };
+    !entries.is_empty() && entries.iter().all(needs)
+}
+
 /// Triggers on the pods alone say nothing about zero (keda-semantics §6.1 rule 15). KEDA's webhook refuses such an object, while its
 /// operator keeps one replica of it; so it is an error that leaves the object to be obeyed.
 pub(super) fn zero_needs_another(spec: &Value, target: &TargetRef, findings: &mut Findings) {
     let min = spec.get("minReplicaCount").and_then(Value::as_u64);
-    if min.unwrap_or(0) > 0 || !all_are_resource_like(spec) {
+    if min.unwrap_or(0) > 0 || !all_need_pods(spec) {
         return;
     }
+    let types = if all_are_resource_like(spec) {
+        "cpu, memory or pods-metric"
+    } else {
+        "cpu, memory, pods-metric or websocket (source pods)"
+    };
     let judged = &*target.api_version == "apps/v1" && JUDGED.contains(&&*target.kind);
     let is = if min.is_some() { "is not enough" } else { "is absent, which counts as 0" };
     let allowed = format!(
-        "{is}: all triggers are of type cpu, memory or pods-metric, which say nothing about zero; set it to 1 or more, or add a trigger of \
+        "{is}: all triggers are of type {types}, which say nothing about zero; set it to 1 or more, or add a trigger of \
          another type"
     );
     let problem = Problem { path: "minReplicaCount".to_owned(), value: min.map(|min| min.to_string()), allowed };
@@ -117,12 +132,17 @@ pub(super) fn cached(spec: &Value, findings: &mut Findings) -> Vec<bool> {
     entries.iter().enumerate().map(is_cached).collect()
 }
 
-/// What a decision needs to know of triggers; `cached` is by position.
-pub(super) fn policies(triggers: &[Trigger], cached: &[bool]) -> Vec<TriggerPolicy> {
+/// What a decision needs to know of triggers; `cached` is by position, `rests_at_zero` says whether the object rests at zero.
+///
+/// Where nothing could wake it from there, connections that pods count are no reason to rest: the object is always active.
+pub(super) fn policies(triggers: &[Trigger], cached: &[bool], rests_at_zero: bool) -> Vec<TriggerPolicy> {
+    let needs_pods =
+        |of: &Trigger| kinds::needs_pods(&of.spec.kind, of.spec.metadata.get("source").map(String::as_str));
+    let stuck = rests_at_zero && triggers.iter().all(needs_pods);
     let policy = |(trigger, cached): (&Trigger, &bool)| TriggerPolicy {
         kind: trigger.spec.kind.clone(),
         name: trigger.spec.name.clone(),
-        resource_like: is_resource_like(&trigger.spec.kind),
+        resource_like: stuck || is_resource_like(&trigger.spec.kind),
         metric_type: trigger.spec.metric_type,
         cached: *cached,
         fingerprint: fingerprint::of_trigger(&trigger.spec, trigger.references.authentication.as_ref()),

@@ -61,7 +61,7 @@ pub(super) fn trial(name: &'static str, scenario: fn()) -> Trial {
 }
 
 /// The broker that these scenarios share; each has a topic and a group of its own. It ends with this process.
-fn shared() -> &'static Kafka {
+pub(super) fn shared() -> &'static Kafka {
     static SHARED: OnceLock<Kafka> = OnceLock::new();
     SHARED.get_or_init(|| {
         let kafka = Kafka::start(&Plan::new(NEWEST));

@@ -3,12 +3,14 @@
 //! One control plane for each number of objects, and no pods: a Deployment is a number of replicas. The operator has the printed roles;
 //! what it asked, and when its writes were answered, is taken from the API server's audit log. [`field`] has the objects and their lists,
 //! [`meter`] the processor time and the memory, [`figures`] what is measured, the budgets, and the table that is printed. [`groups`] is
-//! the same for many consumer groups of a Kafka.
+//! the same for many consumer groups of a Kafka, [`sources`] for many triggers on one server of each kind.
 
 mod field;
 mod figures;
 mod groups;
 mod meter;
+mod relay;
+mod sources;
 mod tap;
 
 use std::sync::Arc;
@@ -39,7 +41,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 pub(super) fn trials() -> Vec<Trial> {
     let groups = super::kafka::trial("kafka::load", groups::load);
-    [trial_with_redis("load", load), groups].map(|trial| trial.with_ignored_flag(true)).into()
+    let sources = super::kafka::trial("load::sources", sources::load);
+    [trial_with_redis("load", load), groups, sources].map(|trial| trial.with_ignored_flag(true)).into()
 }
 
 fn load() {

@@ -29,11 +29,12 @@ mod rules;
 mod secrets;
 mod self_test;
 mod side_by_side;
-mod sources;
+pub(crate) mod sources;
 mod space;
 mod takeover;
 mod trouble;
 mod unwritable;
+mod workloads;
 
 use std::future::Future;
 use std::sync::LazyLock;
@@ -65,6 +66,7 @@ pub(crate) fn all() -> Vec<Trial> {
         sources::trials(),
         secrets::trials(),
         authentications::trials(),
+        workloads::trials(),
         overlays::trials(),
         image::trials(),
         quiet::trials(),

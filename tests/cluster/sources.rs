@@ -1,12 +1,19 @@
 //! Each kind of demand on a real cluster, from the server that states it to the replicas.
 
 mod clients;
+mod gateway;
+mod operations;
+mod queue;
+mod turns;
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+pub(crate) use self::queue::work_if_told;
+
 pub(super) fn trials() -> Vec<Trial> {
-    clients::trials()
+    let all = [queue::trials(), turns::trials(), gateway::trials(), operations::trials(), clients::trials()];
+    all.into_iter().flatten().collect()
 }
 
 /// A ScaledObject `app` without a stabilization window, so that a scenario need not wait five minutes to see replicas go.

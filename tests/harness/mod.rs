@@ -4,7 +4,11 @@
 pub(crate) mod children;
 pub(crate) mod kafka;
 pub(crate) mod manifests;
+#[path = "../../scalers/tests/rabbitmq/server.rs"]
+pub(crate) mod rabbitmq;
 pub(crate) mod redis;
+#[path = "../../scalers/tests/scripted/mongodb.rs"]
+pub(crate) mod scripted_mongodb;
 pub(crate) mod tidegate;
 pub(crate) mod wait;
 

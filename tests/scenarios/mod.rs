@@ -4,8 +4,10 @@ mod bad_input;
 mod burst;
 mod commands;
 mod demo;
+mod external;
 mod fallback;
 mod local;
+mod probe;
 mod restart;
 mod rules;
 mod trouble;
@@ -21,7 +23,9 @@ pub(crate) fn all() -> Vec<Trial> {
         restart::trials(),
         rules::trials(),
         demo::trials(),
+        external::trials(),
         local::trials(),
+        probe::trials(),
         bad_input::trials(),
         commands::trials(),
     ]

@@ -2,6 +2,9 @@
 //!
 //! A fallback substitutes the reading of a trigger that has failed for long enough: it proposes a count of its own, and counts as active
 //! if that is at least 1. The count joins the others by maximum, and windows, policies and bounds hold for it as for any other.
+//!
+//! A trigger that settles is neither: it proposes nothing, nothing is lowered meanwhile, and no fallback counts it, until it has lasted for
+//! too long and is a failure.
 
 use super::{inverse, onerror};
 use crate::memory::Memory;
@@ -35,6 +38,8 @@ pub(super) enum Heard<'a> {
         /// When its fallback acts, if it has one and time alone is missing.
         fallback: Option<Tick>,
     },
+    /// It has no value, because what it measures has just begun. That is no failure yet.
+    Settling(Settling<'a>),
     /// It failed for longer than its fallback waits.
     Substituted(u32, Silence<'a>),
     /// It has no value.
@@ -55,6 +60,17 @@ pub(super) struct Silence<'a> {
     pub(super) message: &'a str,
     /// Since when, as its fallback counts.
     pub(super) since: Tick,
+}
+
+/// Why a trigger that settles has no value.
+#[derive(Clone, Copy)]
+pub(super) struct Settling<'a> {
+    /// What has just begun.
+    pub(super) message: &'a str,
+    /// Since when.
+    pub(super) since: Tick,
+    /// When it counts as failed.
+    pub(super) until: Tick,
 }
 
 /// What hearing needs.
@@ -86,7 +102,10 @@ impl<'a> Hearing<'a> {
             Evidence::Unread => {
                 Silence { kind: ReadErrorKind::Unavailable, message: "it has not been read yet", since: self.now }
             }
-            Evidence::Failed { error, since, .. } => {
+            Evidence::Settling { error, since, until, .. } if *until > self.now => {
+                return Heard::Settling(Settling { message: &error.message, since: *since, until: *until });
+            }
+            Evidence::Failed { error, since, .. } | Evidence::Settling { error, until: since, .. } => {
                 Silence { kind: error.kind, message: &error.message, since: *since }
             }
         };
@@ -128,7 +147,10 @@ impl<'a> Hearing<'a> {
         }
         let known = u8::try_from(trigger).ok().and_then(|trigger| self.memory.failing.of(trigger));
         match self.observed.evidence(trigger) {
-            Evidence::Failed { since, good, .. } => Some(known.map_or(*since, |first| first.counted(*since, *good))),
+            Evidence::Settling { until, .. } if *until > self.now => None,
+            Evidence::Failed { since, good, .. } | Evidence::Settling { until: since, good, .. } => {
+                Some(known.map_or(*since, |first| first.counted(*since, *good)))
+            }
             // Its reads succeed, so the moment of the last one says nothing about the first that held no data.
             Evidence::Good { readings, at, .. } if inverse::lacks(self.policy, trigger, readings) => {
                 Some(known.map_or(*at, |first| first.since))
@@ -147,7 +169,10 @@ impl<'a> Hearing<'a> {
         for (index, trigger) in
             self.policy.triggers.iter().enumerate().filter_map(|(index, _)| Some((index, u8::try_from(index).ok()?)))
         {
-            if *self.observed.evidence(index) == Evidence::Unread {
+            let evidence = self.observed.evidence(index);
+            // While it settles it neither fails nor is well: what was counted before stands still, as over time in which nobody looks.
+            let settles = matches!(evidence, Evidence::Settling { until, .. } if *until > self.now);
+            if settles || *evidence == Evidence::Unread {
                 known.of(trigger).into_iter().for_each(|first| failing.push(*first));
             }
             if let Some(since) = self.failing_since(index) {

@@ -1,7 +1,7 @@
 //! Gates: conditions of a trigger that forbid lowering, raising, or both. They hold the count and never touch the history.
 //!
 //! A gate of which nothing is known yet forbids lowering and lets everything rise, and so does one whose trigger has no value; that one
-//! stays what it was, and what opens it must hold anew.
+//! stays what it was, and what opens it must hold anew. While its trigger settles it stays what it was, too, and its timers stand still.
 
 use super::draft::Draft;
 use super::window::{Seen, Watch};
@@ -31,7 +31,9 @@ pub(super) fn look(policy: &Policy, watch: &mut Watch, now: Tick, draft: &mut Dr
         let (up, down, until) = if let Some(seen) = seen {
             turn(gate, door, seen, now, draft)
         } else {
-            door.opening.reset();
+            if door.opening.still.is_none() {
+                door.opening.reset();
+            }
             (false, true, None)
         };
         if up && gate.block != Block::ScaleDown {

@@ -41,8 +41,8 @@ pub(super) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The count that this pass stands for. `failed` says whether a trigger keeps the object from its rest.
-    pub(super) fn run(&self, row: Row, votes: Votes, failed: bool, draft: &mut Draft) -> Outcome {
+    /// The count that this pass stands for. `awaited` is what keeps an inactive object from its rest after the cooldown.
+    pub(super) fn run(&self, row: Row, votes: Votes, awaited: Limit, draft: &mut Draft) -> Outcome {
         let kept_up = match row {
             Row::Leaving => return self.leave(votes, draft),
             Row::Resting(rest) => {
@@ -64,7 +64,7 @@ impl Pass<'_> {
             }
             Row::Awaiting(_) => {
                 draft.steps.push(Step::Awaiting);
-                Some(if failed { Limit::FailedTrigger } else { Limit::Cooldown })
+                Some(awaited)
             }
             Row::Working => None,
         };
@@ -89,7 +89,7 @@ impl Pass<'_> {
     }
 
     /// From rest to work in one step: the metrics' count within the bounds and the rate policies of `behavior`, which start from
-    /// `max(1, min)`. Failed triggers are left out; without any value it is `max(1, min)`. The windows do not count.
+    /// `max(1, min)`. Failed triggers and those that settle are left out; without any value it is `max(1, min)`. The windows do not count.
     fn leave(&self, votes: Votes, draft: &mut Draft) -> Outcome {
         let wanted = votes.best.unwrap_or(0);
         let (bounded, bound) = self.bounded(wanted, draft);
@@ -121,10 +121,11 @@ impl Pass<'_> {
         let wish = votes.wish(self.current);
         let (desired, capped) = self.capped(wish);
         if wish.is_none() {
-            draft.steps.push(Step::FailureHold { failed: votes.failed, proposal: votes.best });
+            draft.steps.push(votes.held());
         }
         let Some(desired) = desired else {
-            return Outcome::new(self.current, Limit::FailedTrigger);
+            let limit = if votes.only_settle() { Limit::Settling } else { Limit::FailedTrigger };
+            return Outcome::new(self.current, limit);
         };
         if capped {
             draft.steps.push(Step::Capped { wanted: wish, max: desired });

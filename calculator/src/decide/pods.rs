@@ -23,9 +23,9 @@ pub(super) fn propose(
 ) -> Result<Proposal, Unusable> {
     let pods: Vec<&Pod> = of.pods.iter().collect();
     let samples: BTreeMap<&str, Sample> = of.samples.iter().map(|value| (value.pod.as_str(), value.sample)).collect();
-    let tolerance = tolerance(ground.policy);
+    let tolerance = tolerance(ground.policy, spec);
     draft.wake(grows_up(ground, of, at));
-    let ground = hpa_ground(ground.policy, ground.target, &pods, ground.now - at);
+    let ground = hpa_ground(ground.policy, (ground.target, tolerance), &pods, ground.now - at);
     let (replicas, shown) = match spec.metric_type {
         MetricType::Utilization => {
             let proposal = by_utilization(&ground, &samples, &requested(spec, of)).map_err(|error| unusable(&error))?;
@@ -52,7 +52,7 @@ pub(super) fn compared(
 ) -> Result<(Milli, Milli), Unusable> {
     let pods: Vec<&Pod> = of.pods.iter().collect();
     let samples: BTreeMap<&str, Sample> = of.samples.iter().map(|value| (value.pod.as_str(), value.sample)).collect();
-    let ground = hpa_ground(policy, target, &pods, age);
+    let ground = hpa_ground(policy, (target, tolerance(policy, spec)), &pods, age);
     let percent = |percent: i32| Milli::units(percent.into());
     let compared = match spec.metric_type {
         MetricType::Utilization => proposal::utilization_filled(&ground, &samples, &requested(spec, of))
@@ -64,12 +64,16 @@ pub(super) fn compared(
     compared.map_err(|error| unusable(&error))
 }
 
-fn hpa_ground<'a>(policy: &Policy, target: TargetState, pods: &'a [&'a Pod], age: Span) -> proposal::Ground<'a> {
-    let (up, down) = policy.tolerances();
+fn hpa_ground<'a>(
+    policy: &Policy,
+    (target, tolerance): (TargetState, Tolerance),
+    pods: &'a [&'a Pod],
+    age: Span,
+) -> proposal::Ground<'a> {
     proposal::Ground {
         current: i32::try_from(target.replicas).unwrap_or(i32::MAX),
         pods,
-        tolerance: Tolerance { up, down },
+        tolerance,
         youth: policy.settings.youth,
         pod_level: true,
         // Their times are told from the moment of the answer.

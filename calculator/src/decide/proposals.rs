@@ -32,7 +32,7 @@ pub(super) struct Ground<'a> {
 }
 
 /// Lets every trigger propose or vote; one step each metric or rule. A trigger without a value counts as failed and proposes nothing,
-/// unless a fallback, or what its `onError` says, stands for it.
+/// unless it settles, or a fallback, or what its `onError` says, stands for it.
 pub(super) fn collect(
     ground: &Ground<'_>,
     hearing: &Hearing<'_>,
@@ -52,7 +52,7 @@ pub(super) fn collect(
                 votes.unheard(number(index), &heard, rules.on_error, draft);
                 (*readings, *at, true)
             }
-            Heard::Substituted(..) | Heard::Silent { .. } => {
+            Heard::Settling(_) | Heard::Substituted(..) | Heard::Silent { .. } => {
                 votes.unheard(number(index), &heard, rules.on_error, draft);
                 continue;
             }
@@ -201,6 +201,7 @@ impl Proposal {
             target: spec.target,
             metric_type: spec.metric_type,
             within_tolerance: self.within_tolerance,
+            exact: spec.exact,
             waits: self.waits,
             active: reading.active,
             replicas: self.replicas,
@@ -243,13 +244,13 @@ fn propose(
         MetricType::AverageValue | MetricType::Value if ground.from_zero => Ok(Proposal::of(ratio)),
         MetricType::AverageValue => {
             let existing = ground.target.existing;
-            if is_enough(existing, reading.value.total().0, spec.target.0, tolerance(ground.policy)) {
+            if is_enough(existing, reading.value.total().0, spec.target.0, tolerance(ground.policy, spec)) {
                 // status.replicas, not the present count, as the HPA does.
                 return Ok(Proposal { replicas: existing, within_tolerance: true, ..Proposal::default() });
             }
             Ok(Proposal::of(ratio))
         }
-        MetricType::Value => by_ratio(ground, ratio, draft),
+        MetricType::Value => by_ratio(ground, spec, ratio, draft),
     }
 }
 
@@ -272,13 +273,13 @@ fn inversely(
     if ground.from_zero {
         return Ok(Proposal::of(ratio));
     }
-    by_ratio(ground, ratio, draft).map(|proposal| Proposal { shown: Some(value), ..proposal })
+    by_ratio(ground, spec, ratio, draft).map(|proposal| Proposal { shown: Some(value), ..proposal })
 }
 
 /// A Value metric: the ratio multiplies the Ready pods.
-fn by_ratio(ground: &Ground<'_>, ratio: f64, draft: &mut Draft) -> Result<Proposal, Unusable> {
+fn by_ratio(ground: &Ground<'_>, spec: &MetricSpec, ratio: f64, draft: &mut Draft) -> Result<Proposal, Unusable> {
     let replicas = ground.target.replicas;
-    if tolerance(ground.policy).contains(ratio) {
+    if tolerance(ground.policy, spec).contains(ratio) {
         return Ok(Proposal { replicas, within_tolerance: true, ..Proposal::default() });
     }
     let plain = ground.target.ready.filter(|ready| *ready > 0).map(|ready| Proposal::of(ratio * f64::from(ready)));
@@ -305,7 +306,11 @@ impl Proposal {
     }
 }
 
-pub(super) fn tolerance(policy: &Policy) -> Tolerance {
+/// How far from 1 the ratio of a metric changes nothing. A metric whose source has a band of its own means every number that it says.
+pub(super) fn tolerance(policy: &Policy, spec: &MetricSpec) -> Tolerance {
+    if spec.exact {
+        return Tolerance { up: 0.0, down: 0.0 };
+    }
     let (up, down) = policy.tolerances();
     Tolerance { up, down }
 }

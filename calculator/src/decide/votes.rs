@@ -20,6 +20,8 @@ pub(super) struct Votes {
     pub(super) by_fallback: Option<u32>,
     /// How many triggers or metrics have no proposal, so that nothing may be lowered.
     pub(super) failed: u8,
+    /// How many triggers settle: nothing may be lowered either.
+    pub(super) settling: u8,
     /// Whether a trigger has nothing to say.
     pub(super) abstained: bool,
     /// A trigger without a value that keeps the count as it is.
@@ -29,10 +31,26 @@ pub(super) struct Votes {
 impl Votes {
     /// The count that all of it comes to; none if that is not known well enough to be recorded.
     pub(super) fn wish(&self, current: u32) -> Option<u32> {
-        if self.best.is_none() && self.failed == 0 && self.abstained {
+        let silent = usize::from(self.failed) + usize::from(self.settling);
+        if self.best.is_none() && silent == 0 && self.abstained {
             return Some(current);
         }
-        combine(self.best, self.failed.into(), current)
+        combine(self.best, silent, current)
+    }
+
+    /// Whether nothing but triggers that settle keeps the count from being known.
+    pub(super) fn only_settle(&self) -> bool {
+        self.failed == 0 && self.settling > 0
+    }
+
+    /// Why nothing is lowered, where the count that all of it comes to is not known.
+    pub(super) fn held(&self) -> Step {
+        let (failed, settling, proposal) = (self.failed, self.settling, self.best);
+        if self.only_settle() {
+            Step::SettlingHold { settling, proposal }
+        } else {
+            Step::FailureHold { failed, proposal }
+        }
     }
 
     /// Whether it is a fallback that wants most.
@@ -80,10 +98,16 @@ impl Votes {
         }
     }
 
-    /// Takes a trigger without readings: its fallback's count, what is done instead, or a failure.
+    /// Takes a trigger without readings: its fallback's count, what is done instead, a failure, or that it settles.
     pub(super) fn unheard(&mut self, trigger: u8, heard: &Heard<'_>, on_error: OnError, draft: &mut Draft) {
         match heard {
             Heard::Value { .. } => {}
+            Heard::Settling(settling) => {
+                self.settling = self.settling.saturating_add(1);
+                draft.wake(Some(settling.until));
+                let (message, since, until) = (settling.message.to_owned(), settling.since, settling.until);
+                draft.steps.push(Step::Settling { trigger, message, since, until });
+            }
             Heard::Substituted(replicas, silence) => {
                 let (replicas, kind, since) = (*replicas, silence.kind, silence.since);
                 self.propose(replicas);

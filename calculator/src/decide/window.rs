@@ -1,7 +1,8 @@
 //! What the rules of a trigger look at: its value now, or what its window takes of the readings of a while.
 //!
 //! A reading counts until the next one, but no longer than the longest gap that rules overlook. What was read before a longer gap says
-//! nothing: conditions begin to hold anew, and windows begin to fill anew.
+//! nothing: conditions begin to hold anew, and windows begin to fill anew. So they do when the first metric of a trigger is another one than
+//! before.
 
 use std::sync::Arc;
 
@@ -9,10 +10,11 @@ use super::fallback::{Heard, Hearing};
 use super::onerror;
 use super::pods;
 use super::proposals::Unusable;
+use super::settling::pace;
 use crate::memory::rules::samples::Compared;
 use crate::memory::rules::{Door, Known, RuleMemory, Track, longest_gap, trigger_id};
 use crate::policy::Policy;
-use crate::rules::fingerprint;
+use crate::rules::{Gate, fingerprint};
 use crate::source::{Measured, MetricSpec, Milli, Reading};
 use crate::time::Tick;
 
@@ -63,11 +65,12 @@ impl Watch {
         let policy = hearing.policy;
         let mut rules = hearing.memory.rules();
         let (mut seen, mut timers, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-        let mut tracks = Vec::new();
+        let (mut tracks, pace) = (Vec::new(), |trigger| pace(hearing.observed.evidence(trigger), hearing.now));
         for trigger in 0..policy.triggers.len() {
             let id = trigger_id(policy, trigger);
             timers.push(ids.len());
-            ids.extend(policy.rules.of(trigger).steps.iter().map(|rule| fingerprint::step(id, rule)));
+            let steps = policy.rules.of(trigger).steps.iter();
+            ids.extend(steps.map(|rule| (fingerprint::step(id, rule), pace(trigger))));
             let gated = policy.rules.gates.iter().any(|gate| usize::from(gate.trigger) == trigger);
             let has_rules = gated || !policy.rules.of(trigger).steps.is_empty();
             if !has_rules && !onerror::keeps(policy, trigger) {
@@ -75,13 +78,24 @@ impl Watch {
                 continue;
             }
             let mut track = rules.track(id).cloned().unwrap_or_else(|| Track { id, ..Track::default() });
+            track.pace(pace(trigger));
             seen.push(look(hearing, trigger, has_rules, &mut track));
             tracks.push(track);
         }
         rules.tracks = tracks;
-        rules.timers = ids.into_iter().map(|id| rules.timer(id)).collect();
-        let doors = policy.rules.gates.iter();
-        let mut doors: Vec<Door> = doors.map(|gate| rules.door(gate_id(policy, gate))).collect();
+        let timer = |(id, pace)| {
+            let mut timer = rules.timer(id);
+            timer.pace(pace);
+            timer
+        };
+        rules.timers = ids.into_iter().map(timer).collect();
+        let door = |gate: &Gate| {
+            let mut door = rules.door(gate_id(policy, gate));
+            door.closing.pace(pace(gate.trigger.into()));
+            door.opening.pace(pace(gate.trigger.into()));
+            door
+        };
+        let mut doors: Vec<Door> = policy.rules.gates.iter().map(door).collect();
         doors.extend(shut_elsewhere(policy, &rules, &doors));
         rules.gates = doors;
         Self { rules, seen, timers }
@@ -118,7 +132,7 @@ fn shut_elsewhere(policy: &Policy, rules: &RuleMemory, doors: &[Door]) -> Vec<Do
     if policy.lacks_rules() { kept.take(MOST_KEPT).collect() } else { Vec::new() }
 }
 
-fn gate_id(policy: &Policy, gate: &crate::rules::Gate) -> u32 {
+fn gate_id(policy: &Policy, gate: &Gate) -> u32 {
     fingerprint::gate(trigger_id(policy, gate.trigger.into()), gate)
 }
 
@@ -140,8 +154,10 @@ fn look(hearing: &Hearing<'_>, trigger: usize, has_rules: bool, track: &mut Trac
         Err(unusable) => return Some(Err(unusable)),
     };
     let gap = longest_gap(policy, trigger, policy.resting() == Some(hearing.observed.target.replicas));
-    // Of a trigger that was never looked at nobody knows what happened before.
-    let broken = track.read.is_none_or(|last| last.age(at) > gap);
+    // Of a trigger that was never looked at nobody knows what happened before, and another metric says nothing about the one before.
+    let metric = fingerprint::metric(spec);
+    let other = track.metric.replace(metric).is_some_and(|before| before != metric);
+    let broken = other || track.read.is_none_or(|last| last.age(at) > gap);
     let taken = policy.rules.of(trigger).window.and_then(|window| {
         if broken {
             track.samples.clear();

@@ -10,7 +10,7 @@ pub(super) struct Facts {
     pub(super) current: u32,
     /// Whether the object counts as active.
     pub(super) active: bool,
-    /// When the oldest of the readings was begun; none if a trigger has no value.
+    /// When the oldest of the readings was begun; none if a trigger has no value, or settles.
     pub(super) begun: Option<Tick>,
     /// The last activity ever seen.
     pub(super) last_active: Option<Tick>,
@@ -27,7 +27,7 @@ pub(super) enum Row {
     Resting(u32),
     /// Inactive above its resting count, and the cooldown runs until this moment (I3).
     Cooling(Tick),
-    /// The cooldown ended at this moment, but a trigger has no value (I2), or none that was read since.
+    /// The cooldown ended at this moment, but a trigger has no value (I2), settles, or has none that was read since.
     Awaiting(Tick),
     /// The cooldown ended at this moment and every trigger has been read since: zero or idle may be entered (I3).
     Entering(u32, Tick),

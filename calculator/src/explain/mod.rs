@@ -52,7 +52,8 @@ fn last_word(decision: &Decision) -> Option<usize> {
         Step::Vetoed { by: Veto::Gate { .. }, .. } => limit == Limit::Gate,
         Step::Vetoed { by: Veto::DirectionCooldown { .. }, .. } => limit == Limit::DirectionCooldown,
         Step::Cooldown { .. } => limit == Limit::Cooldown,
-        Step::Awaiting => matches!(limit, Limit::Cooldown | Limit::FailedTrigger),
+        Step::Awaiting => matches!(limit, Limit::Cooldown | Limit::FailedTrigger | Limit::Settling),
+        Step::SettlingHold { .. } => limit == Limit::Settling,
         Step::FailureHold { .. } | Step::Vetoed { by: Veto::OnError { .. }, .. } => limit == Limit::FailedTrigger,
         Step::Resting { .. } | Step::Entering { .. } => limit == Limit::Idle,
         Step::Stabilized { .. } => limit == Limit::Stabilization,
@@ -63,6 +64,7 @@ fn last_word(decision: &Decision) -> Option<usize> {
         Step::Capped { .. } => matches!(limit, Limit::Maximum | Limit::Schedule),
         Step::Proposal { .. }
         | Step::Failed { .. }
+        | Step::Settling { .. }
         | Step::Substituted { .. }
         | Step::FallbackWaits { .. }
         | Step::Forced
@@ -97,7 +99,9 @@ impl Text<'_> {
     fn row(&self, step: &Step) -> Row {
         let desired = self.decision.desired;
         match step {
-            Step::Proposal { .. } | Step::Failed { .. } | Step::Substituted { .. } => self.trigger_row(step),
+            Step::Proposal { .. } | Step::Failed { .. } | Step::Settling { .. } | Step::Substituted { .. } => {
+                self.trigger_row(step)
+            }
             Step::FallbackWaits { until, .. } => {
                 let then = self.policy.fallback.map(|fallback| fallback.behavior.name()).unwrap_or_default();
                 row("fallback", then, None, &format!("acts from {}", self.time(*until)))
@@ -110,8 +114,12 @@ impl Text<'_> {
             Step::Entering { replicas } => row("rest", "inactive, the cooldown is over", Some(*replicas), ""),
             Step::Cooldown { .. } | Step::Awaiting => self.cooldown_row(step),
             Step::FailureHold { failed, proposal } => {
-                let others = proposal.map_or(String::new(), |wanted| format!("the others want {wanted}"));
-                row("failed", &format!("{failed} without a value, nothing is lowered"), Some(desired), &others)
+                let held = format!("{failed} without a value, nothing is lowered");
+                row("failed", &held, Some(desired), &others(*proposal))
+            }
+            Step::SettlingHold { settling, proposal } => {
+                let held = format!("{settling} without a value yet, nothing is lowered");
+                row("settling", &held, Some(desired), &others(*proposal))
             }
             Step::Stabilized { window, replicas, until } => {
                 let until = until.map_or(String::new(), |until| format!("until {}", self.time(until)));
@@ -157,6 +165,11 @@ impl Text<'_> {
                 let note = format!("since {}: {message}", self.time(*since));
                 row(&label, &format!("no value ({})", kind.reason()), None, &note)
             }
+            Step::Settling { trigger, message, since, until } => {
+                let label = words::trigger(self.policy, self.evidence, *trigger, None);
+                let note = format!("since {}, fails from {}: {message}", self.time(*since), self.time(*until));
+                row(&label, "settling", None, &note)
+            }
             Step::Substituted { trigger, replicas, kind, message, since } => {
                 let label = words::trigger(self.policy, self.evidence, *trigger, None);
                 let note = format!("since {}: {message}", self.time(*since));
@@ -180,17 +193,22 @@ impl Text<'_> {
             _ if self.failed().is_some() => {
                 row("cooldown", "over, but a trigger has no value", None, &format!("{rest} once all have one"))
             }
+            _ if self.settling().is_some() => {
+                row("cooldown", "over, but a trigger settles", None, &format!("{rest} once all have a value"))
+            }
             _ => row("cooldown", "over, awaits readings begun since", None, &format!("{rest} once they are there")),
         }
     }
 
     fn remarks(&self, step: &Step) -> String {
-        let Step::Proposal { within_tolerance, waits, active, .. } = step else {
+        let Step::Proposal { within_tolerance, exact, waits, active, .. } = step else {
             return String::new();
         };
         let mut remarks = String::new();
-        if *within_tolerance {
-            remarks.push_str(", within tolerance");
+        match (*within_tolerance, *exact) {
+            (true, false) => remarks.push_str(", within tolerance"),
+            (_, true) => remarks.push_str(", no tolerance"),
+            (false, false) => {}
         }
         if let Some(end) = waits {
             remarks.push_str(", waits for the last change until ");
@@ -206,6 +224,10 @@ impl Text<'_> {
         self.decision.steps.iter().find(|step| matches!(step, Step::Failed { .. }))
     }
 
+    fn settling(&self) -> Option<&Step> {
+        self.decision.steps.iter().find(|step| matches!(step, Step::Settling { .. }))
+    }
+
     fn from(&self, until: Option<(Tick, u32)>) -> String {
         until.map_or(String::new(), |(at, then)| format!("{then} from {}", self.time(at)))
     }
@@ -217,6 +239,10 @@ impl Text<'_> {
     fn time(&self, at: Tick) -> String {
         words::time(at, self.now)
     }
+}
+
+fn others(proposal: Option<u32>) -> String {
+    proposal.map_or(String::new(), |wanted| format!("the others want {wanted}"))
 }
 
 fn row(label: &str, detail: &str, replicas: Option<u32>, note: &str) -> Row {

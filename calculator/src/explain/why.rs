@@ -59,7 +59,7 @@ impl Text<'_> {
             Step::Cooldown { until, .. } => {
                 format!("inactive, kept at {desired} by the cooldown; {rest} from {}", self.time(*until))
             }
-            Step::Awaiting | Step::FailureHold { .. } => self.held(),
+            Step::Awaiting | Step::FailureHold { .. } | Step::SettlingHold { .. } => self.held(),
             Step::Bounds { jump: true, min, max, .. } => {
                 format!("outside of the bounds {min}..{max}, goes to {desired}")
             }
@@ -111,10 +111,14 @@ impl Text<'_> {
     /// Why nothing is lowered, or not yet to rest.
     fn held(&self) -> String {
         let desired = self.decision.desired;
-        match self.failed() {
+        match self.failed().or_else(|| self.settling()) {
             Some(Step::Failed { trigger, kind, message, .. }) => {
                 let name = words::trigger(self.policy, self.evidence, *trigger, None);
                 format!("kept at {desired}: {name} has no value ({}: {message})", kind.reason())
+            }
+            Some(Step::Settling { trigger, message, until, .. }) => {
+                let name = words::trigger(self.policy, self.evidence, *trigger, None);
+                format!("kept at {desired}: {name} settles, until {} at most ({message})", self.time(*until))
             }
             _ => format!("the cooldown is over, kept at {desired} until every trigger has been read again"),
         }

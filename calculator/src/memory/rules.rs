@@ -13,7 +13,7 @@ use crate::rules::fingerprint;
 use crate::source::Readings;
 use crate::time::{Span, Tick};
 use samples::Samples;
-pub(crate) use timer::{Sight, Timer};
+pub(crate) use timer::{Pace, Sight, Timer};
 
 /// Everything that the rules of one object remember.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,10 @@ pub(crate) struct Track {
     pub(crate) id: u32,
     /// When the last reading came that a pass has looked at.
     pub(crate) read: Option<Tick>,
+    /// Since when the trigger settles: that time does not count.
+    pub(crate) still: Option<Tick>,
+    /// The fingerprint of the metric that rules compare; none before the first reading. Not stored.
+    pub(crate) metric: Option<u32>,
     /// The readings of its window.
     pub(crate) samples: Samples,
     /// Its last good reading; only with `onError: LastKnown`.
@@ -148,6 +152,16 @@ impl RuleMemory {
     /// The timers of rules and gates.
     fn all_timers(&self) -> impl Iterator<Item = &Timer> {
         self.timers.iter().chain(self.gates.iter().flat_map(|door| [&door.closing, &door.opening]))
+    }
+}
+
+impl Track {
+    /// Stands still while the trigger settles, and goes on where it was.
+    pub(crate) fn pace(&mut self, pace: Pace) {
+        if let Some(still) = pace.ended(&mut self.still) {
+            self.read = self.read.map(|read| still.moved(read));
+            self.samples.moved(still);
+        }
     }
 }
 

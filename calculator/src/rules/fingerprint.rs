@@ -4,6 +4,7 @@
 
 use super::{Change, Condition, Direction, Gate, Schedule, StepRule, Take, Window};
 use crate::policy::Policy;
+use crate::source::{MetricSpec, MetricType};
 
 /// Collects the parts of a rule.
 #[derive(Clone, Copy)]
@@ -80,6 +81,16 @@ pub(crate) fn trigger(policy: &Policy, index: usize) -> u32 {
     let parts = asks.map_or(parts, |asks| parts.bytes(&asks.to_le_bytes()));
     let rules = policy.rules.of(index);
     parts.window(rules.window).number(i64::from(rules.direction == Direction::Inverse)).0
+}
+
+/// What a metric is to the rules of its trigger: only values of the same metric, measured alike, can be compared over time.
+pub(crate) fn metric(spec: &MetricSpec) -> u32 {
+    let kind = match spec.metric_type {
+        MetricType::AverageValue => 1,
+        MetricType::Value => 2,
+        MetricType::Utilization => 3,
+    };
+    Parts::new().text(&spec.name).number(kind).0
 }
 
 /// One rule of a trigger with this fingerprint.

@@ -11,7 +11,7 @@ use tidegate_calculator::time::{Now, Span, Tick};
 
 use tidegate_calculator::rules::{Block, Change};
 
-use crate::random::{Happening, moves, world};
+use crate::random::{Happening, settling_moves, world};
 use crate::ruled::{below, gate, held};
 use crate::world::{World, at};
 
@@ -312,7 +312,7 @@ proptest! {
     /// same: the one read back never wants fewer replicas, and the same again after one window, or cooldown, and the gap.
     #[test]
     fn read_back_is_never_less_careful(
-        mut world in world(), before in moves(40), after in moves(80), gap in 0_i64..200_000,
+        mut world in world(), before in settling_moves(40), after in settling_moves(80), gap in 0_i64..200_000,
     ) {
         // How long a fallback has waited is stored at flips only: it may begin later. Its own timelines show that.
         world.policy.fallback = None;

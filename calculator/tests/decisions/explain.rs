@@ -137,6 +137,36 @@ fn failures_say_which_and_why() {
 }
 
 #[test]
+fn what_settles_says_since_when_and_until_when() {
+    let mut world = World::new(5, 100, &[300, 0]);
+    world.settles(1, at(10));
+    let (lines, why) = explained(&world, at(31));
+    let expected = [
+        " redis list0        backlog 300 / 100 a replica                 -> 3    read 31 s ago",
+        " redis triggers[1]  settling                                            since 12:04:10, fails from 12:09:10: a vertex has not run for 1 m",
+        " settling           1 without a value yet, nothing is lowered   -> 5    LIMITED HERE; the others want 3",
+    ];
+    assert_eq!(lines, expected.join("\n"));
+    assert_eq!(why, "kept at 5: redis triggers[1] settles, until 12:09:10 at most (a vertex has not run for 1 m)");
+    let (lines, why) = explained(&world, at(310));
+    assert!(
+        lines.contains("no value (TriggerSettling)                      since 12:09:10: a vertex has not run for 1 m"),
+        "{lines}"
+    );
+    assert_eq!(why, "kept at 5: redis triggers[1] has no value (TriggerSettling: a vertex has not run for 1 m)");
+    // Over the cooldown it is what zero waits for.
+    let mut world = World::new(1, 5, &[0]);
+    world.memory.last_active = Some(at(10));
+    world.settles(0, at(300));
+    let (lines, why) = explained(&world, at(311));
+    assert!(
+        lines.contains("cooldown  over, but a trigger settles") && lines.contains("0 once all have a value"),
+        "{lines}"
+    );
+    assert_eq!(why, "kept at 1: redis settles, until 12:14:00 at most (a vertex has not run for 1 m)");
+}
+
+#[test]
 fn rest_and_cooldown() {
     let mut world = World::new(1, 5, &[0]);
     world.memory.last_active = Some(at(10));

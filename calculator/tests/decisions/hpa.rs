@@ -30,6 +30,7 @@ fn the_ceiling_of_the_quotient_is_proposed() {
         target: Milli::units(100),
         metric_type: MetricType::AverageValue,
         within_tolerance: false,
+        exact: false,
         waits: None,
         active: true,
         replicas: 8,

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tidegate_calculator::decision::{Decision, Limit};
 use tidegate_calculator::time::{Span, Tick};
 
-use crate::random::{moves, world};
+use crate::random::{settling_moves, world};
 
 /// What must not change before `next`.
 fn result(decision: &Decision) -> (Option<u32>, u32, Limit, bool, bool, Option<Tick>) {
@@ -17,7 +17,7 @@ proptest! {
 
     #[test]
     fn nothing_changes_before_next(
-        mut world in world(), moves in moves(30), probes in prop::collection::vec(1_i64..60_000, 6),
+        mut world in world(), moves in settling_moves(30), probes in prop::collection::vec(1_i64..60_000, 6),
     ) {
         let mut now = Tick(0);
         let mut steps = moves.into_iter();
@@ -46,7 +46,7 @@ proptest! {
 
     /// Of a single limiting stage, `next` is exact: at that moment the result does change.
     #[test]
-    fn something_changes_at_next(mut world in world(), moves in moves(20)) {
+    fn something_changes_at_next(mut world in world(), moves in settling_moves(20)) {
         world.policy.paused_scale_in = false;
         world.policy.paused_scale_out = false;
         world.policy.consent = tidegate_calculator::policy::Consent::Full;
@@ -77,6 +77,7 @@ fn is_timed(step: &tidegate_calculator::decision::Step) -> bool {
             | Step::Rate { .. }
             | Step::LegacyLimit { .. }
             | Step::Cooldown { .. }
+            | Step::Settling { .. }
             | Step::Proposal { waits: Some(_), .. }
     )
 }

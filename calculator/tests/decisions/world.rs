@@ -111,12 +111,14 @@ impl World {
 
     /// Fails as an engine tells it: a failure goes on, and the last good reading is known.
     pub(crate) fn fails_again(&mut self, trigger: usize, now: Tick) {
-        let (good, since) = match &self.triggers[trigger] {
-            Evidence::Failed { since, good, .. } => (*good, *since),
-            other => (other.last_good(), now),
-        };
         let error = ReadError::endpoint(ReadErrorKind::Timeout, "redis:6379 did not answer within 3 s");
-        self.triggers[trigger] = Evidence::Failed { error, since, good };
+        self.triggers[trigger] = self.triggers[trigger].after(error, now);
+    }
+
+    /// What a trigger measures has just begun, as an engine tells it.
+    pub(crate) fn settles(&mut self, trigger: usize, now: Tick) {
+        let error = ReadError::query(ReadErrorKind::Settling, "a vertex has not run for 1 m");
+        self.triggers[trigger] = self.triggers[trigger].after(error, now);
     }
 
     pub(crate) fn value_metric(&mut self, trigger: usize) {

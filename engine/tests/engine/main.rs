@@ -4,9 +4,11 @@
 mod fallback;
 mod faults;
 mod memory;
+mod names;
 mod observed;
 mod passes;
 mod rules;
+mod settling;
 mod stored;
 mod takeover;
 mod tenure;

@@ -9,7 +9,7 @@ use tidegate_engine::protocol::{Change, Entry, Event, Input, Shown, Stored, Tenu
 use crate::world::{World, id, policy, subject};
 
 /// What a world keeps of an entry.
-fn stored(entry: &Entry) -> Stored {
+pub(crate) fn stored(entry: &Entry) -> Stored {
     let bits = |set: &mut dyn Iterator<Item = bool>| {
         set.zip(0..).fold(0_u64, |bits, (is_set, index)| bits | u64::from(is_set) << index)
     };

@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) version: u64,
     /// What each trigger answers; a trigger that is absent here does not answer at all.
     pub(crate) backlog: BTreeMap<u8, Result<i64, ReadErrorKind>>,
+    /// What the metrics of a trigger are called, if its readings say it; every one of them has the backlog, at 5 a replica.
+    pub(crate) names: BTreeMap<u8, Vec<&'static str>>,
     /// The answers to the next writes; the write succeeds when this is empty.
     pub(crate) apply_answers: Vec<ApplyAnswer>,
     /// Whether stores succeed.
@@ -116,6 +118,13 @@ pub(crate) fn readings(index: u8, total: i64) -> Readings {
     vec![(spec, Reading { value: Measured::Total(vec![Milli::units(total)]), active: total > 0 })]
 }
 
+fn renamed(name: &str, mut readings: Readings) -> Readings {
+    for (metric, _) in &mut readings {
+        name.clone_into(&mut metric.name);
+    }
+    readings
+}
+
 impl World {
     /// A world whose target has `replicas` and whose triggers have nothing to do.
     pub(crate) fn new(replicas: u32, policy: Policy) -> Self {
@@ -131,6 +140,7 @@ impl World {
             replicas,
             version: 1,
             backlog: BTreeMap::from([(0, Ok(0)), (1, Ok(0))]),
+            names: BTreeMap::new(),
             apply_answers: Vec::new(),
             store_works: true,
             watch_works: true,
@@ -204,7 +214,11 @@ impl World {
                     self.polls.push((at, trigger));
                 }
                 if let Some(answer) = self.backlog.get(&trigger).copied() {
-                    let result = answer.map(|total| readings(trigger, total));
+                    let names = self.names.get(&trigger);
+                    let result = answer.map(|total| match names {
+                        Some(names) => names.iter().flat_map(|name| renamed(name, readings(trigger, total))).collect(),
+                        None => readings(trigger, total),
+                    });
                     self.feed(Input::Read(call, result.map_err(|kind| ReadError::endpoint(kind, "refused"))));
                 }
             }

@@ -10,6 +10,7 @@ mod pods;
 mod resource;
 mod terms;
 
+use std::collections::HashSet;
 use std::future::Future;
 
 use futures::future::try_join;
@@ -38,14 +39,25 @@ async fn within<T>(
 
 /// The target's pods and what is told of them, both asked for at once. Where there are pods, but nothing is told of any, that is an
 /// error, as for the HPA (hpa-algorithm §4): no data is no zero. Without pods there is nothing to tell.
+///
+/// Whoever tells looks at the pods for himself and leaves out what he does not know, so there are two looks, and their order matters. Were
+/// the look here the later one, a pod that came between would stand here while its value had been left out: it would count as a pod
+/// without a value, which it is not. So the pods are asked for first. The answer comes from memory, before the question for the values is
+/// even put; and what is told of a pod that came after it is left out. Such a pod is in neither half, as if all had been read a moment
+/// earlier. One that goes in between was marked as deleted before, and does not count. (While pods are listed for the first time both looks
+/// wait for the same list, in this order; between them there is no time in which a pod could come and run.)
 async fn of_pods<T>(
     surroundings: &dyn Surroundings,
     target: &TargetRef,
     deadline: Deadline,
     what: &str,
     told: impl Future<Output = Result<Vec<T>, ReadError>>,
+    pod_of: impl Fn(&T) -> &str,
 ) -> Result<(Vec<Pod>, Vec<T>), ReadError> {
-    let (told, pods) = within(deadline, what, try_join(told, surroundings.pods(target, deadline))).await?;
+    // The first one is asked first: this `try_join`, unlike tokio's, always begins with it.
+    let (pods, mut told) = within(deadline, what, try_join(surroundings.pods(target, deadline), told)).await?;
+    let known: HashSet<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+    told.retain(|one| known.contains(pod_of(one)));
     if told.is_empty() && !pods.is_empty() {
         let message = format!("the metrics API tells {what} of none of them");
         return Err(ReadError::query(ReadErrorKind::Unavailable, message));

@@ -64,7 +64,8 @@ impl Scaler for PodsScaler {
     async fn read(&self, _: Occasion, deadline: Deadline) -> Result<Readings, ReadError> {
         let what = format!("{} of the pods of {}", terms::shown(&self.query), self.target);
         let values = self.surroundings.pod_values(&self.target, &self.query, deadline);
-        let (pods, samples) = of_pods(&*self.surroundings, &self.target, deadline, &what, values).await?;
+        let (pods, samples) =
+            of_pods(&*self.surroundings, &self.target, deadline, &what, values, |value| &value.pod).await?;
         Ok(per_pod(&self.metric, PodSamples { resource: String::new(), container: None, pods, samples }))
     }
 

@@ -166,7 +166,8 @@ impl Scaler for ResourceScaler {
 
     async fn read(&self, _: Occasion, deadline: Deadline) -> Result<Readings, ReadError> {
         let usages = self.surroundings.usages(&self.target, &self.resource, deadline);
-        let (pods, usages) = of_pods(&*self.surroundings, &self.target, deadline, &self.what(), usages).await?;
+        let (pods, usages) =
+            of_pods(&*self.surroundings, &self.target, deadline, &self.what(), usages, |usage| &usage.pod).await?;
         let samples = self.samples(&pods, &usages)?;
         let (resource, container) = (self.resource.clone(), self.container.clone());
         Ok(per_pod(&self.metric, PodSamples { resource, container, pods, samples }))

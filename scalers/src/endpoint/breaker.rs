@@ -52,7 +52,7 @@ impl Breaker {
 }
 
 /// Between half of a pause and all of it, so that many endpoints of one broken server do not come back at one moment.
-pub(super) fn jittered(pause: Duration) -> Duration {
+pub(crate) fn jittered(pause: Duration) -> Duration {
     // A fresh `RandomState` has fresh keys: randomness enough to spread, and no dependency.
     let draw = RandomState::new().hash_one(pause) % 1024;
     let share = 0.5 + f64::from(u32::try_from(draw).unwrap_or(0)) / 2048.0;

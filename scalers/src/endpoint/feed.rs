@@ -38,6 +38,9 @@ pub(crate) trait Publisher: Send + Sync + 'static {
     /// A connection that listens.
     type Session: Session<Topic = Self::Topic>;
 
+    /// What it means that there is no session.
+    const LOST: &'static str = "Push is not available, polling goes on";
+
     /// Connects. An error of kind `Config` says that this server cannot push.
     async fn connect(&self) -> Result<Self::Session, ReadError>;
 }
@@ -88,6 +91,12 @@ impl<P: Publisher> Feed<P> {
             listeners: Mutex::new(listeners),
             changed: Notify::new(),
         })
+    }
+
+    /// The source that this feed listens to.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn publisher(&self) -> &P {
+        &self.publisher
     }
 
     /// Wakes whenever the topic may have changed, and once as soon as it is listened to. None without a runtime.
@@ -152,7 +161,7 @@ impl<P: Publisher> Feed<P> {
             let Err(error) = outcome.unwrap_or_else(|_| Err(self.defect())) else { return };
             let now = Instant::now();
             if breaker.failure().is_none_or(|(_, last)| last != error) {
-                tracing::warn!(endpoint = %self.name, %error, "Push is not available, polling goes on");
+                tracing::warn!(endpoint = %self.name, %error, "{}", P::LOST);
             }
             let unsupported = error.kind == ReadErrorKind::Config;
             breaker.failed(now, error);

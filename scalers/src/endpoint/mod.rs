@@ -23,9 +23,13 @@ use tidegate_calculator::source::EndpointId;
 use crate::surroundings::{Nowhere, Surroundings};
 
 pub(crate) use actor::{Backend, Endpoint};
-#[cfg(any(feature = "http", feature = "redis"))]
+#[cfg(any(feature = "external", feature = "http", feature = "mongodb", feature = "redis"))]
 pub(crate) use breaker::Breaker;
+#[cfg(feature = "external")]
+pub(crate) use breaker::jittered;
 pub(crate) use feed::{Feed, Publisher, Session};
+#[cfg(feature = "external")]
+pub(crate) use pacer::Pacer;
 
 /// How long a connection outlives its last user: an object that is replaced by an edited one finds it still open.
 pub(crate) const LINGER: Duration = Duration::from_secs(30);
@@ -37,7 +41,10 @@ type Living = HashMap<(EndpointId, TypeId), Weak<dyn Any + Send + Sync>>;
 #[derive(Clone)]
 pub struct Endpoints {
     shared: Arc<Mutex<Living>>,
-    #[cfg_attr(not(feature = "cluster-metrics"), allow(dead_code, reason = "no other trigger looks at it"))]
+    #[cfg_attr(
+        not(any(feature = "cluster-metrics", feature = "kubernetes", feature = "websocket")),
+        allow(dead_code, reason = "no other trigger looks at it")
+    )]
     surroundings: Arc<dyn Surroundings>,
 }
 
@@ -53,7 +60,10 @@ impl Endpoints {
     }
 
     /// What triggers see of the cluster.
-    #[cfg_attr(not(feature = "cluster-metrics"), allow(dead_code, reason = "no other trigger looks at it"))]
+    #[cfg_attr(
+        not(any(feature = "cluster-metrics", feature = "kubernetes", feature = "websocket")),
+        allow(dead_code, reason = "no other trigger looks at it")
+    )]
     pub(crate) fn surroundings(&self) -> &Arc<dyn Surroundings> {
         &self.surroundings
     }

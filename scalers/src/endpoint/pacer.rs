@@ -11,29 +11,29 @@ pub(super) const WINDOW: Duration = Duration::from_millis(100);
 
 /// When each topic was last passed on, and when the ones that changed since are due.
 #[derive(Debug)]
-pub(super) struct Pacer<T> {
+pub(crate) struct Pacer<T> {
     last: HashMap<T, Instant>,
     pending: HashMap<T, Instant>,
 }
 
 impl<T: Clone + Eq + Hash> Pacer<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { last: HashMap::new(), pending: HashMap::new() }
     }
 
     /// A topic changed.
-    pub(super) fn heard(&mut self, topic: T, now: Instant) {
+    pub(crate) fn heard(&mut self, topic: T, now: Instant) {
         let earliest = self.last.get(&topic).map_or(now, |last| now.max(*last + WINDOW));
         self.pending.entry(topic).or_insert(earliest);
     }
 
     /// When [`Self::take`] will have something.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
         self.pending.values().min().copied()
     }
 
     /// The topics to pass on now.
-    pub(super) fn take(&mut self, now: Instant) -> Vec<T> {
+    pub(crate) fn take(&mut self, now: Instant) -> Vec<T> {
         let due: Vec<T> = self.pending.extract_if(|_, at| *at <= now).map(|(topic, _)| topic).collect();
         for topic in &due {
             self.passed(topic.clone(), now);

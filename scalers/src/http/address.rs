@@ -44,7 +44,7 @@ pub(crate) fn shown(url: &Url) -> String {
 }
 
 /// `%40` and the like, undone.
-fn decoded(text: &str) -> Secret {
+pub(crate) fn decoded(text: &str) -> Secret {
     let (bytes, mut plain, mut at) = (text.as_bytes(), Vec::new(), 0);
     while let Some(byte) = bytes.get(at) {
         let pair = bytes.get(at + 1..at + 3).and_then(|pair| std::str::from_utf8(pair).ok());

@@ -183,7 +183,7 @@ fn grant(values: &Values) -> Option<Grant> {
 }
 
 /// The pairs of a text such as `a=1&b=x%20y`.
-fn pairs(query: &str) -> Vec<(String, Secret)> {
+pub(crate) fn pairs(query: &str) -> Vec<(String, Secret)> {
     let Ok(mut url) = Url::parse("http://localhost/") else { return Vec::new() };
     url.set_query((!query.is_empty()).then_some(query));
     url.query_pairs().map(|(name, value)| (name.into_owned(), Secret::new(value))).collect()

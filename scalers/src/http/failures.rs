@@ -59,7 +59,7 @@ pub(super) fn was_cut(error: &reqwest::Error) -> bool {
 }
 
 /// What a status that is no success means; `has_credentials` is whether we said who we are.
-pub(super) fn status(status: StatusCode, location: Option<&str>, has_credentials: bool) -> ReadError {
+pub(crate) fn status(status: StatusCode, location: Option<&str>, has_credentials: bool) -> ReadError {
     let code = status.as_u16();
     let (kind, what) = match code {
         401 | 403 if has_credentials => (ReadErrorKind::Auth, format!("refused the credentials (status {code})")),

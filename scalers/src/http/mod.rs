@@ -10,12 +10,11 @@ mod failures;
 mod server;
 mod token;
 
-use tidegate_calculator::source::Milli;
-
 use crate::parameters::Parameter;
 
-pub(crate) use failures::named;
-pub(crate) use server::{Access, Reply, Request, ServerHandle};
+pub(crate) use crate::metric::{reported, target};
+pub(crate) use failures::{named, status};
+pub(crate) use server::{Access, ApiKey, Credentials, Login, Reply, Request, ServerHandle};
 pub(crate) use token::{Grant, Tokens, is_local};
 
 /// A trigger's own parameters and those of the authentication, as one list of `N`.
@@ -38,17 +37,6 @@ pub(crate) fn word(text: &str) -> String {
     if fits { text.to_owned() } else { "no reason that can be told".to_owned() }
 }
 
-/// A value as KEDA reports it: in thousandths, rounded, and nothing below zero.
-#[expect(clippy::cast_possible_truncation, reason = "the cast ends at the edge of the range, as it should")]
-pub(crate) fn reported(value: f64) -> Milli {
-    Milli((value * 1000.0).round().max(0.0) as i64)
-}
-
-/// A target that a replica takes care of; none if it is less than a thousandth, which nothing can be divided by.
-pub(crate) fn target(value: f64) -> Option<Milli> {
-    Some(reported(value)).filter(|target| target.0 > 0)
-}
-
 /// The pairs of a list such as `a=1,b=2`; none if an entry has not exactly one `=` or no name.
 pub(crate) fn pairs(list: &[String]) -> Option<Vec<(String, String)>> {
     let pair = |item: &String| {
@@ -61,15 +49,6 @@ pub(crate) fn pairs(list: &[String]) -> Option<Vec<(String, String)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_rounded_to_thousandths_and_never_negative() {
-        let cases = [(1.0, 1000), (0.0004, 0), (0.0006, 1), (-3.0, 0), (1e300, i64::MAX)];
-        for (value, milli) in cases {
-            assert_eq!(reported(value), Milli(milli), "{value}");
-        }
-        assert_eq!((target(0.0004), target(-1.0), target(0.5)), (None, None, Some(Milli(500))));
-    }
 
     #[test]
     fn a_pair_has_exactly_one_equals_sign() {

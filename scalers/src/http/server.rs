@@ -7,22 +7,28 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::header::{DATE, LOCATION, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
-use tidegate_calculator::source::{Deadline, EndpointId, ErrorScope, ReadError, ReadErrorKind, Secret};
+use tidegate_calculator::source::{
+    Deadline, EndpointId, ErrorScope, ReadError, ReadErrorKind, Secret, TargetRef, TriggerSpec,
+};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::failures;
 use super::token::{Grant, Tokens, is_local};
 use crate::endpoint::{Breaker, Endpoints, LINGER, identify, lock};
+use crate::requests::{Asker, Tally};
 use crate::tls::TlsOptions;
 
 /// How many requests one server has at the same moment; Prometheus works on twenty queries at most.
 const AT_ONCE: usize = 16;
+
+/// How many pods of one target are asked at the same moment.
+const PODS_AT_ONCE: usize = 64;
 
 /// How long a request waits for equal ones before it is sent: triggers of one server fall due together.
 const COLLECT: Duration = Duration::from_millis(2);
@@ -131,13 +137,40 @@ struct Flight {
 pub(crate) struct ServerHandle {
     id: EndpointId,
     server: Arc<Server>,
+    tally: Option<Tally>,
 }
 
 impl ServerHandle {
     /// Joins the server of this URL (its scheme, host and port) and access, or makes it.
     pub(crate) fn open(endpoints: &Endpoints, url: &Url, access: &Access) -> Self {
         let id = identify("http", &(url.origin().ascii_serialization(), access));
-        Self { id, server: endpoints.join(id, || Server::new(url, access)) }
+        Self { id, server: endpoints.join(id, || Server::new(url, access)), tally: None }
+    }
+
+    /// The same, and what is asked through it is counted for this metric of this trigger.
+    pub(crate) fn counting(mut self, spec: &TriggerSpec, metric: &str) -> Self {
+        self.tally = Some(Tally::of(Asker::of(spec, metric)));
+        self
+    }
+
+    /// Asks one question. Errors complete "SERVER: ..." ([`failures::named`]); dropping the future stops nothing.
+    pub(crate) async fn get(&self, request: Request, patience: Deadline) -> Outcome {
+        if let Some(refusal) = self.server.refusal(&request) {
+            return Err(refusal);
+        }
+        let outcome = self.server.ask(request, patience).await;
+        if let Some(tally) = &self.tally {
+            tally.count(outcome.as_ref().ok().map(|reply| reply.status.as_u16()));
+        }
+        outcome
+    }
+
+    /// Joins the pods of a target, as one server at many addresses, or makes it: each request names a pod, so none counts for the
+    /// breaker. The host of `url` is localhost: no proxy stands between us and pods.
+    pub(crate) fn open_pods(endpoints: &Endpoints, of: &TargetRef, url: &Url, access: &Access) -> Self {
+        let id = identify("http-pods", &(of, access));
+        let make = || Server { turns: Semaphore::new(PODS_AT_ONCE), ..Server::new(url, access) };
+        Self { id, server: endpoints.join(id, make), tally: None }
     }
 
     /// What triggers on this server have in common.
@@ -187,14 +220,14 @@ impl Server {
         }
     }
 
-    /// Asks one question. Errors complete "SERVER: ..." ([`failures::named`]); dropping the future stops nothing.
-    pub(crate) async fn get(self: &Arc<Self>, request: Request, patience: Deadline) -> Outcome {
+    /// Why nothing is asked now, if the server is left alone for a while.
+    fn refusal(&self, request: &Request) -> Option<ReadError> {
+        let broken = self.owns(&request.url).then(|| lock(&self.breaker).refusal(Instant::now()).cloned());
+        broken.flatten()
+    }
+
+    async fn ask(self: &Arc<Self>, request: Request, patience: Deadline) -> Outcome {
         let until = Instant::now() + patience;
-        if self.owns(&request.url)
-            && let Some(error) = lock(&self.breaker).refusal(Instant::now())
-        {
-            return Err(error.clone());
-        }
         let mut answer = self.join(request, patience);
         let arrival = async {
             let gone = |_| ReadError::endpoint(ReadErrorKind::Protocol, "reading failed by a defect of ours");
@@ -403,10 +436,21 @@ fn follow(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     if same && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
 }
 
-/// The rest that a server asks for in seconds; a date is not looked at.
+/// The rest that a server asks for: seconds, or a date. A date that is over asks for none.
 fn retry_after(response: &Response) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    rest(text.trim(), response.headers().get(DATE).and_then(|date| date.to_str().ok()), SystemTime::now())
+}
+
+/// The same of a header's text. A date is taken by the clock that it was written with: the answer's own `Date` says how late it is there,
+/// so that a clock of ours that is wrong makes no rest longer or shorter.
+fn rest(text: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    let now = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()).unwrap_or(now);
+    until.duration_since(now).ok().filter(|rest| !rest.is_zero())
 }
 
 impl Reply {

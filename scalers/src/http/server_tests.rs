@@ -33,3 +33,22 @@ fn credentials_and_ports_make_servers_different() {
     assert_eq!(ids.len(), servers.len());
     assert_eq!(open("http://a:80/x", bearer("two")).id(), servers[4].id());
 }
+
+#[test]
+fn a_rest_is_asked_for_in_seconds_or_as_a_date() {
+    // 1994-11-06 08:49:37 UTC is 784,111,777 s after the epoch; the three forms that RFC 9110 has of a date.
+    let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 + seconds);
+    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!((rest("20", None, at(0)), rest("0", Some(date), at(0))), (seconds(20), seconds(0)));
+    for text in ["Sun, 06 Nov 1994 08:49:57 GMT", "Sunday, 06-Nov-94 08:49:57 GMT", "Sun Nov  6 08:49:57 1994"] {
+        assert_eq!(rest(text, None, at(5)), seconds(15), "{text}");
+        // The server's clock and not ours, which is an hour ahead.
+        assert_eq!(rest(text, Some(date), at(3_600)), seconds(20), "{text}");
+        assert_eq!(rest(text, Some("yesterday"), at(5)), seconds(15), "{text}");
+        assert_eq!(rest(text, None, at(20)), None, "it is over");
+    }
+    for text in ["", "soon", "-1", "1.5"] {
+        assert_eq!(rest(text, Some(date), at(0)), None, "{text}");
+    }
+}

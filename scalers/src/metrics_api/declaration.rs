@@ -5,9 +5,9 @@ use std::time::Duration;
 use tidegate_calculator::source::{MetricSpec, Problem, TriggerSpec};
 
 use super::aggregate::{Aggregation, Service};
-use super::location::{Format, Location};
 use crate::http::address::{Address, shown};
 use crate::http::{Access, Request, authentication, target, with_authentication};
+use crate::location::{Format, Location};
 use crate::metric;
 use crate::parameters::Source::Metadata;
 use crate::parameters::{Kind, Parameter, Values};

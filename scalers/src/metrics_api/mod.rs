@@ -1,15 +1,10 @@
 //! The trigger `metrics-api`: one number in what any HTTP server answers, as JSON, YAML, XML or Prometheus' text.
 //!
-//! The server is asked through [`crate::http`]. Where the number stands is in [`location`] with one file a format; the
+//! The server is asked through [`crate::http`]. Where the number stands is in [`crate::location`]; the
 //! values of all pods behind a Service are joined in [`aggregate`].
 
 mod aggregate;
 mod declaration;
-mod json;
-mod location;
-mod text;
-mod xml;
-mod yaml;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,13 +19,13 @@ use tidegate_calculator::source::{
 
 use crate::endpoint::Endpoints;
 use crate::http::{Reply, Request, ServerHandle, named, reported};
+use crate::location::Flaw;
 use crate::parameters::Values;
 use crate::registry::TriggerType;
 use crate::scaler::{Scaler, Watch};
 use crate::surroundings::Surroundings;
 use aggregate::Service;
 use declaration::Settings;
-use location::Flaw;
 
 /// One built `metrics-api` trigger.
 struct MetricsApiScaler {
@@ -65,7 +60,8 @@ pub(crate) const TRIGGER_TYPE: TriggerType = TriggerType {
 fn open(spec: &TriggerSpec, values: &Values, endpoints: &Endpoints) -> Result<Box<dyn Scaler>, ConfigError> {
     let incomplete = || ConfigError::one("metadata", None, "is not complete");
     let settings = declaration::settings(spec, values).ok_or_else(incomplete)?;
-    let server = ServerHandle::open(endpoints, &settings.request.url, &settings.access);
+    let server =
+        ServerHandle::open(endpoints, &settings.request.url, &settings.access).counting(spec, &settings.metric.name);
     Ok(Box::new(MetricsApiScaler { server, surroundings: Arc::clone(endpoints.surroundings()), settings }))
 }
 

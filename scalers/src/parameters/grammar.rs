@@ -50,7 +50,7 @@ pub(super) fn list(text: &str) -> Vec<String> {
 }
 
 /// `host:port`, an IPv6 address in brackets.
-#[cfg(any(feature = "kafka", feature = "redis"))]
+#[cfg(any(feature = "external", feature = "kafka", feature = "redis"))]
 pub(crate) fn host_and_port(address: &str) -> Option<(String, u16)> {
     let (host, port) = address.rsplit_once(':')?;
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -59,7 +59,7 @@ pub(crate) fn host_and_port(address: &str) -> Option<(String, u16)> {
 }
 
 /// A port from 1 to 65535, in digits alone.
-#[cfg(any(feature = "kafka", feature = "redis"))]
+#[cfg(any(feature = "external", feature = "kafka", feature = "mongodb", feature = "redis"))]
 pub(crate) fn port_number(port: &str) -> Option<u16> {
     port.bytes().all(|b| b.is_ascii_digit()).then(|| port.parse().ok()).flatten().filter(|port| *port > 0)
 }

@@ -5,16 +5,23 @@
 
 mod grammar;
 mod resolve;
+mod rest;
 #[cfg(feature = "tls")]
+// Triggers whose parameters have other names use a part of it.
+#[cfg_attr(not(any(feature = "http", feature = "redis")), allow(dead_code))]
 pub(crate) mod tls;
 mod unknown;
 
-#[cfg(any(feature = "kafka", feature = "redis"))]
+#[cfg(any(feature = "external", feature = "kafka", feature = "redis"))]
 pub(crate) use grammar::host_and_port;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "mongodb", feature = "redis"))]
 pub(crate) use grammar::port_number;
 pub use resolve::{Known, Values};
 pub(crate) use unknown::nearest;
+
+/// The name of the parameter that stands for all metadata that no other one names; a type that declares it passes the
+/// metadata on ([`Values::passed_on`]).
+pub const REST: &str = "*";
 
 /// A place a parameter's value may come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate_calculator::source::{Milli, Problem, Secret, TriggerSpec};
 
 use super::unknown::{self, FROM_ENV};
-use super::{Deprecation, Parameter, Source, grammar};
+use super::{Deprecation, Parameter, Source, grammar, rest};
 
 /// What is known of a source besides the metadata: a validator may have to judge without Secrets.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub struct Values {
     dangling: BTreeMap<&'static str, Problem>,
     /// The parameters that metadata and authentication give at once.
     doubled: BTreeSet<&'static str>,
+    /// The whole metadata, if this type passes it on.
+    passed_on: BTreeMap<String, Secret>,
     /// What keeps the trigger from being built.
     pub errors: Vec<Problem>,
     /// What is likely a mistake, but harmless.
@@ -68,6 +70,16 @@ impl Known<'_> {
             Self::Names(_) | Self::Nothing => Sight::Unseen,
         }
     }
+
+    /// The text of this name, as it is; none if it is not there, and none at all if that cannot be seen.
+    #[expect(clippy::option_option, reason = "whether it is there and whether that is seen are two questions")]
+    pub(super) fn variable(&self, name: &str) -> Option<Option<&str>> {
+        match self.look(name) {
+            Sight::Unseen => None,
+            Sight::Absent => Some(None),
+            Sight::Text(text) => Some(Some(text)),
+        }
+    }
 }
 
 impl Values {
@@ -78,6 +90,7 @@ impl Values {
             found: BTreeMap::new(),
             dangling: BTreeMap::new(),
             doubled: BTreeSet::new(),
+            passed_on: BTreeMap::new(),
             errors: Vec::new(),
             warnings: unknown::unknown(spec, declared),
         };
@@ -89,7 +102,18 @@ impl Values {
             }
             values.found.insert(parameter.name(), found);
         }
+        if rest::is_passed_on(declared) {
+            let (passed_on, warnings) = rest::passed_on(spec, env);
+            values.passed_on = passed_on;
+            values.warnings.extend(warnings);
+        }
         values
+    }
+
+    /// The whole metadata as a type that declares [`REST`](super::REST) passes it on: as it is written, but with the values
+    /// of the variables that `...FromEnv` names; those that are not there, or are empty, are left out.
+    pub fn passed_on(&self) -> &BTreeMap<String, Secret> {
+        &self.passed_on
     }
 
     fn find(&mut self, parameter: &Parameter, spec: &TriggerSpec, env: Known<'_>, auth: Known<'_>) -> Found {

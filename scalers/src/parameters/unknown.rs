@@ -2,7 +2,7 @@
 
 use tidegate_calculator::source::{Problem, TriggerSpec};
 
-use super::{Parameter, Source};
+use super::{Parameter, REST, Source, rest};
 
 /// The suffix that turns a parameter's name into the key that names an environment variable.
 pub(super) const FROM_ENV: &str = "FromEnv";
@@ -11,13 +11,23 @@ pub(super) const FROM_ENV: &str = "FromEnv";
 pub(super) fn unknown(spec: &TriggerSpec, declared: &[Parameter]) -> Vec<Problem> {
     let keys = metadata_keys(declared);
     let strangers = spec.metadata.keys().filter(|key| !keys.contains(*key));
+    if rest::is_passed_on(declared) {
+        return strangers.filter_map(|key| slip(key, &keys)).collect();
+    }
     strangers.map(|key| stranger(&spec.kind, key, declared, &keys)).collect()
+}
+
+/// Metadata that is passed on, although it was likely meant for us.
+fn slip(key: &str, keys: &[String]) -> Option<Problem> {
+    let known = nearest(key, keys.iter().map(String::as_str))?;
+    let allowed = format!("is only passed on to the server; did you mean {known}?");
+    Some(Problem { path: format!("metadata.{key}"), value: None, allowed })
 }
 
 /// Every metadata key that some parameter reads.
 fn metadata_keys(declared: &[Parameter]) -> Vec<String> {
     let mut keys = Vec::new();
-    for parameter in declared {
+    for parameter in declared.iter().filter(|parameter| parameter.name() != REST) {
         for name in parameter.names {
             if parameter.reads(Source::Metadata) {
                 keys.push((*name).to_owned());
@@ -103,6 +113,16 @@ mod tests {
     #[test]
     fn what_is_declared_is_known() {
         assert_eq!(findings(&["listName", "passwordFromEnv"]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_passed_on_is_warned_of_only_if_it_looks_like_a_slip() {
+        let rest = Parameter::new(&[REST], &[Metadata], Kind::Text, "");
+        let declared = [DECLARED[0], rest];
+        let metadata = ["anything", "listname", "xFromEnv"].map(|key| (key.to_owned(), "x".to_owned())).into();
+        let spec = TriggerSpec { kind: "external".to_owned(), metadata, ..TriggerSpec::default() };
+        let found: Vec<_> = unknown(&spec, &declared).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["metadata.listname: is only passed on to the server; did you mean listName?"]);
     }
 
     #[test]

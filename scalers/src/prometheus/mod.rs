@@ -50,7 +50,8 @@ pub(crate) const TRIGGER_TYPE: TriggerType = TriggerType {
 fn open(spec: &TriggerSpec, values: &Values, endpoints: &Endpoints) -> Result<Box<dyn Scaler>, ConfigError> {
     let incomplete = || ConfigError::one("metadata", None, "is not complete");
     let settings = declaration::settings(spec, values).ok_or_else(incomplete)?;
-    let server = ServerHandle::open(endpoints, &settings.request.url, &settings.access);
+    let server =
+        ServerHandle::open(endpoints, &settings.request.url, &settings.access).counting(spec, &settings.metric.name);
     Ok(Box::new(PrometheusScaler { server, settings }))
 }
 

@@ -68,6 +68,30 @@ async fn without_pods_there_is_nothing_to_tell_and_no_zero() {
     assert_eq!(reading.value, Measured::PerPod(PodSamples::default()));
 }
 
+/// The pods are looked at first, and whoever tells the values looks for himself a moment later: a pod that has come in between is
+/// in neither half, so it is never one without a value, and its value counts for nobody.
+#[tokio::test]
+async fn a_pod_that_comes_during_a_read_is_in_neither_half() {
+    let mut cluster = busy();
+    cluster.usages.as_mut().unwrap().push(usage("new", &[("app", Some(9_000))]));
+    cluster.values.as_mut().unwrap().push(value("new", 9_000));
+    let load: &[(&str, &str)] = &[("metricName", "load"), ("targetValue", "1")];
+    for (kind, metadata, expected) in
+        [("cpu", &[("value", "1")][..], [("a", 450), ("b", 301)]), ("pods-metric", load, [("a", 12_500), ("b", 1)])]
+    {
+        cluster.questions.lock().unwrap().clear();
+        let (_, reading) = read(&spec(kind, MetricType::AverageValue, metadata), &cluster).await.unwrap();
+        let Measured::PerPod(samples) = reading.value else { panic!("not per pod") };
+        assert_eq!((shown(&samples), samples.pods.len()), (expected.to_vec(), 2), "{kind}");
+        let asked = cluster.questions.lock().unwrap().clone();
+        assert!(asked[0].starts_with("pods of") && asked.len() == 2, "{asked:?}");
+    }
+    // Values of pods that nobody knows are no values at all.
+    cluster.values = Ok(vec![value("new", 1)]);
+    let error = read(&spec("pods-metric", MetricType::AverageValue, load), &cluster).await.unwrap_err();
+    assert!(error.message.ends_with("of none of them"), "{error}");
+}
+
 #[tokio::test]
 async fn pods_that_nothing_is_told_of_are_an_error() {
     let spec = spec("memory", MetricType::Utilization, &[("value", "80")]);

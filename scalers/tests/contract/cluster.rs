@@ -26,6 +26,7 @@ pub(super) struct Row {
     metric: &'static str,
 }
 
+#[cfg(feature = "cluster-metrics")]
 const CPU: Row = Row {
     name: "cpu",
     metric_type: MetricType::Utilization,
@@ -44,7 +45,9 @@ const CPU: Row = Row {
 };
 
 pub(super) const ROWS: &[Row] = &[
+    #[cfg(feature = "cluster-metrics")]
     CPU,
+    #[cfg(feature = "cluster-metrics")]
     Row {
         name: "external-metric",
         metric_type: MetricType::AverageValue,
@@ -61,6 +64,52 @@ pub(super) const ROWS: &[Row] = &[
         ],
         metric: "s0-external-metric-queue-depth",
     },
+    #[cfg(feature = "kubernetes")]
+    Row {
+        name: "kubernetes-resource",
+        metric_type: MetricType::AverageValue,
+        wrong_type: MetricType::Utilization,
+        metadata: &[
+            ("resourceKind", "ConfigMap"),
+            ("resourceName", "plan.v2"),
+            ("key", "visitors"),
+            ("targetValue", "100"),
+        ],
+        bad: &[
+            (("resourceKind", ""), "metadata.resourceKind"),
+            (("resourceKind", "Pod"), "metadata.resourceKind"),
+            (("resourceName", ""), "metadata.resourceName"),
+            (("resourceName", "Plan"), "metadata.resourceName"),
+            (("key", ""), "metadata.key"),
+            (("key", "a/b"), "metadata.key"),
+            (("format", "xml"), "metadata.format"),
+            (("format", "json"), "metadata.valueLocation"),
+            (("valueLocation", "a.b"), "metadata.valueLocation"),
+            (("valueType", "int"), "metadata.valueType"),
+            (("targetValue", ""), "metadata.targetValue"),
+            (("targetValue", "0"), "metadata.targetValue"),
+            (("activationTargetValue", "few"), "metadata.activationTargetValue"),
+        ],
+        metric: "s0-configmap-plan-v2-visitors",
+    },
+    #[cfg(feature = "kubernetes")]
+    Row {
+        name: "kubernetes-workload",
+        metric_type: MetricType::Value,
+        wrong_type: MetricType::Utilization,
+        metadata: &[("podSelector", "app in (orders,bills),!old"), ("value", "0.5")],
+        bad: &[
+            (("podSelector", ""), "metadata.podSelector"),
+            (("podSelector", "app in orders"), "metadata.podSelector"),
+            (("value", ""), "metadata.value"),
+            (("value", "0"), "metadata.value"),
+            (("value", "-1"), "metadata.value"),
+            (("activationValue", "x"), "metadata.activationValue"),
+            (("groupByNode", "yes"), "metadata.groupByNode"),
+        ],
+        metric: "s0-workload-shop",
+    },
+    #[cfg(feature = "cluster-metrics")]
     Row {
         name: "memory",
         metric_type: MetricType::AverageValue,
@@ -75,6 +124,7 @@ pub(super) const ROWS: &[Row] = &[
         metric: "memory",
         ..CPU
     },
+    #[cfg(feature = "cluster-metrics")]
     Row {
         name: "object-metric",
         metric_type: MetricType::Value,
@@ -97,6 +147,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         metric: "s0-object-metric-requests",
     },
+    #[cfg(feature = "cluster-metrics")]
     Row {
         name: "pods-metric",
         metric_type: MetricType::AverageValue,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tidegate_calculator::source::{ErrorScope, ReadError, ReadErrorKind};
 use tidegate_scalers::Endpoints;
+use tidegate_scalers::requests::counted;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
@@ -123,6 +124,55 @@ async fn retry_after_is_kept() {
         assert_eq!(value(&*busy).await.unwrap_err().kind, ReadErrorKind::Unavailable);
     }
     assert_eq!(server.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn retry_after_may_be_a_date() {
+    // By the server's own clock it is 20 s from now, by ours it was long ago.
+    let head =
+        "503 Service Unavailable\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:49:57 GMT";
+    let server = Server::start(move |_| http(head, "")).await;
+    let scaler = server.metrics_api().open(&Endpoints::new());
+    for _ in 0..3 {
+        assert_eq!(value(&*scaler).await.unwrap_err().kind, ReadErrorKind::Unavailable);
+    }
+    assert_eq!(server.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_their_status() {
+    let statuses = || {
+        let own = counted().into_iter().filter(|counted| &*counted.asker.object == "counted-by-status");
+        own.map(|counted| (counted.asker.kind.to_string(), counted.status, counted.count)).collect::<Vec<_>>()
+    };
+    let server =
+        Server::start(
+            |said| if said.contains("/stats") { http("200 OK", r#"{"value":7}"#) } else { http("422 Odd", "") },
+        )
+        .await;
+    let endpoints = Endpoints::new();
+    let (good, odd) = (
+        server.metrics_api().owned_by("shop/counted-by-status"),
+        server.prometheus().owned_by("shop/counted-by-status"),
+    );
+    let (good, odd) = (good.open(&endpoints), odd.open(&endpoints));
+    for _ in 0..2 {
+        assert_eq!(value(&*good).await, Ok((7000, true)));
+    }
+    assert!(value(&*odd).await.is_err());
+    let expected = [("metrics-api".to_owned(), Some(200), 2), ("prometheus".to_owned(), Some(422), 1)];
+    assert_eq!(statuses(), expected);
+    drop((good, odd));
+    assert_eq!(statuses(), [], "with the trigger its series go");
+
+    // Nobody listens: one request without an answer. The next read asks nobody, so it counts for nothing.
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let trigger = Trigger::metrics_api(&format!("http://{closed}/stats")).owned_by("shop/counted-by-status");
+    let scaler = trigger.open(&endpoints);
+    for _ in 0..2 {
+        assert_eq!(value(&*scaler).await.unwrap_err().kind, ReadErrorKind::Unavailable);
+    }
+    assert_eq!(statuses(), [("metrics-api".to_owned(), None, 1)]);
 }
 
 #[tokio::test]

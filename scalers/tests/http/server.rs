@@ -175,6 +175,12 @@ impl Trigger {
         self
     }
 
+    /// The same, as a trigger of another object.
+    pub(crate) fn owned_by(mut self, object: &str) -> Self {
+        self.spec.owner = object.into();
+        self
+    }
+
     /// The same, with what an authentication provides.
     pub(crate) fn auth(mut self, pairs: &[(&str, &str)]) -> Self {
         let secrets = pairs.iter().map(|(key, text)| ((*key).to_owned(), Secret::new(*text)));

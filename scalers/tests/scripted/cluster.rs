@@ -4,29 +4,42 @@
 #![allow(dead_code, reason = "not every test binary uses all of it")]
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tidegate_calculator::hpa::pods::{Container, Pod, Readiness};
 use tidegate_calculator::hpa::samples::{PodUsage, PodValue, Sample};
-use tidegate_calculator::source::{Deadline, Milli, ReadError, ReadErrorKind, TargetRef};
+use tidegate_calculator::hpa::selector::Selector;
+use tidegate_calculator::source::{Deadline, Milli, ReadError, ReadErrorKind, Secret, TargetRef, Wake};
 use tidegate_calculator::time::{Span, Tick};
-use tidegate_scalers::{Described, MetricQuery, Surroundings};
+use tidegate_scalers::{Described, Holder, MetricQuery, PodAddress, PodPlace, Surroundings, Texts, Watch};
 
 type Answer<T> = Result<T, ReadError>;
 
 /// What the cluster says.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) pods: Answer<Vec<Pod>>,
     pub(crate) usages: Answer<Vec<PodUsage>>,
     pub(crate) values: Answer<Vec<PodValue>>,
     pub(crate) object: Answer<Milli>,
     pub(crate) series: Answer<Vec<Milli>>,
+    pub(crate) selected: Answer<Vec<PodPlace>>,
+    pub(crate) texts: Answer<Option<Texts>>,
+    pub(crate) addresses: Answer<Vec<PodAddress>>,
+    /// Who wants to hear of changes: of these pods, of this object.
+    pub(crate) followers: Arc<Mutex<BTreeMap<String, Wake>>>,
     /// How long each answer takes.
     pub(crate) delay: Duration,
     pub(crate) questions: Arc<Mutex<Vec<String>>>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cluster")
+    }
 }
 
 impl Cluster {
@@ -38,6 +51,10 @@ impl Cluster {
             values: Ok(vec![value("a", 0)]),
             object: Ok(Milli(0)),
             series: Ok(vec![Milli(0)]),
+            selected: Ok(Vec::new()),
+            texts: Ok(Some(texts(&[("visitors", "0")]))),
+            addresses: Ok(Vec::new()),
+            followers: Arc::default(),
             delay: Duration::ZERO,
             questions: Arc::default(),
         }
@@ -52,6 +69,9 @@ impl Cluster {
             values: Err(error()),
             object: Err(error()),
             series: Err(error()),
+            selected: Err(error()),
+            texts: Err(error()),
+            addresses: Err(error()),
             ..Self::idle()
         }
     }
@@ -60,7 +80,19 @@ impl Cluster {
     pub(crate) fn without_data() -> Self {
         let missing = ReadError::query(ReadErrorKind::Unavailable, "there is no such metric");
         let (usages, values, series) = (Ok(Vec::new()), Ok(Vec::new()), Ok(Vec::new()));
-        Self { usages, values, object: Err(missing), series, ..Self::idle() }
+        let (selected, texts) = (Err(missing.clone()), Err(missing.clone()));
+        Self { usages, values, object: Err(missing), series, selected, texts, ..Self::idle() }
+    }
+
+    /// What somebody follows, sorted.
+    pub(crate) fn followed(&self) -> Vec<String> {
+        self.followers.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn follow(&self, what: String, wake: Wake) -> Watch {
+        self.followers.lock().unwrap().insert(what.clone(), wake);
+        let followers = Arc::clone(&self.followers);
+        Watch::new(move || drop(followers.lock().unwrap().remove(&what)))
     }
 
     /// What was asked so far, sorted.
@@ -105,6 +137,11 @@ pub(crate) fn value(pod: &str, value: i64) -> PodValue {
     PodValue { pod: pod.to_owned(), sample: Sample { value, at: Tick(-20_000), window: Span::seconds(30) } }
 }
 
+/// The texts of an object.
+pub(crate) fn texts(pairs: &[(&str, &str)]) -> Texts {
+    Arc::new(pairs.iter().map(|(key, text)| ((*key).to_owned(), Secret::new(*text))).collect())
+}
+
 /// What is scaled in these tests.
 pub(crate) fn target() -> TargetRef {
     let (api_version, kind) = ("apps/v1".into(), "Deployment".into());
@@ -140,5 +177,30 @@ impl Surroundings for Cluster {
 
     async fn external_values(&self, namespace: &str, metric: &MetricQuery, deadline: Deadline) -> Answer<Vec<Milli>> {
         self.answer(format!("{}[{}] of {namespace} in {deadline:?}", metric.name, metric.selector), &self.series).await
+    }
+
+    async fn pods_selected(
+        &self,
+        namespace: &Arc<str>,
+        selector: &Selector,
+        deadline: Deadline,
+    ) -> Answer<Vec<PodPlace>> {
+        self.answer(format!("pods of {namespace} by {selector:?} in {deadline:?}"), &self.selected).await
+    }
+
+    fn follow_pods(&self, namespace: &Arc<str>, _: &Selector, wake: Wake) -> Option<Watch> {
+        Some(self.follow(format!("pods of {namespace}"), wake))
+    }
+
+    async fn addresses(&self, target: &TargetRef, deadline: Deadline) -> Answer<Vec<PodAddress>> {
+        self.answer(format!("addresses of {}/{target} in {deadline:?}", target.namespace), &self.addresses).await
+    }
+
+    async fn texts(&self, holder: &Holder, deadline: Deadline) -> Answer<Option<Texts>> {
+        self.answer(format!("{holder} in {deadline:?}"), &self.texts).await
+    }
+
+    fn follow_texts(&self, holder: &Holder, wake: Wake) -> Option<Watch> {
+        Some(self.follow(holder.to_string(), wake))
     }
 }

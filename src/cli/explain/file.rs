@@ -104,6 +104,7 @@ fn decided(subject: &Subject, scene: &Scene, now: Now) -> Result<Snapshot, Expla
         phase,
         seen: Some(target),
         errors: vec![0; evidence.len()],
+        metrics: Vec::new(),
         evidence,
         decision: Some((Arc::new(decision), now.tick)),
         decision_lag: Span::ZERO,
@@ -130,6 +131,7 @@ fn refused(document: &Document, validated: Validated, seen: TargetState, now: No
         phase: Phase::Refused(validated.findings),
         seen: Some(seen),
         evidence: Vec::new(),
+        metrics: Vec::new(),
         decision: None,
         decision_lag: Span::ZERO,
         next_check: None,
@@ -181,7 +183,7 @@ fn evidence(
         };
         evidence.push(match read {
             Ok(readings) => Evidence::Good { readings, begun: TICK, at: TICK },
-            Err(error) => Evidence::Failed { error, since: TICK, good: None },
+            Err(error) => Evidence::Unread.after(error, TICK),
         });
     }
     Ok(evidence)

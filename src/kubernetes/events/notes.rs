@@ -6,7 +6,7 @@ use tidegate_engine::protocol::Event;
 use tidegate_engine::subject::Fault;
 
 use crate::kubernetes::known::ObjectFacts;
-use crate::kubernetes::status::{is_force_activated, refusal, scale_target_kind};
+use crate::kubernetes::status::{is_force_activated, metric_names, refusal, scale_target_kind};
 
 /// What happened, in a sentence.
 pub(super) fn note(facts: &ObjectFacts, event: &Event) -> String {
@@ -84,7 +84,8 @@ fn cause(facts: &ObjectFacts) -> String {
     if is_force_activated(&facts.annotations) {
         return ", caused by forced activation annotation".to_owned();
     }
-    let names: Vec<&str> = facts.metric_names.iter().flatten().map(String::as_str).collect();
+    let names = metric_names(facts, &[], &facts.status);
+    let names: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
     match names.as_slice() {
         [] => String::new(),
         [name] => format!(", triggered by {name}"),
@@ -94,7 +95,7 @@ fn cause(facts: &ObjectFacts) -> String {
 
 /// A trigger by its place and, if it is known, its metric.
 fn named(facts: &ObjectFacts, trigger: u8) -> String {
-    match facts.metric_names.get(usize::from(trigger)).and_then(|names| names.first()) {
+    match metric_names(facts, &[], &facts.status).get(usize::from(trigger)).and_then(|names| names.first()) {
         Some(name) => format!("triggers[{trigger}] ({name})"),
         None => format!("triggers[{trigger}]"),
     }

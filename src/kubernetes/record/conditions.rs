@@ -81,6 +81,9 @@ fn scaling_limited(entry: &Entry) -> Said {
         Some(limit @ Limit::Cooldown) => (TRUE, limit.reason(), "the cooldown has not ended"),
         Some(limit @ Limit::Paused) => (TRUE, limit.reason(), "an annotation pauses the object"),
         Some(limit @ Limit::FailedTrigger) => (TRUE, limit.reason(), "a trigger has no value, so nothing is lowered"),
+        Some(limit @ Limit::Settling) => {
+            (TRUE, limit.reason(), "what a trigger measures has just begun, so nothing is lowered")
+        }
         Some(limit @ Limit::PolicyMissing) => {
             (TRUE, limit.reason(), "a policy that the object names is missing, so nothing is lowered")
         }

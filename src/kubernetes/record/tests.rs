@@ -157,6 +157,7 @@ fn limits_have_the_reasons_of_the_autoscaler_where_it_has_one() {
         "DesiredWithinRange",
         "Paused",
         "FailedTrigger",
+        "Settling",
         "PolicyMissing",
         "PolicyInvalid",
         "Gate",

@@ -187,6 +187,34 @@ fn a_pause_shows_while_it_lasts_and_its_end_is_told() {
 }
 
 #[test]
+fn metrics_that_only_readings_name_are_called_as_they_were_read_last() {
+    let mut facts = facts();
+    facts.metric_names = vec![vec!["s0-redis-orders".to_owned()], Vec::new()];
+    let named = |second: &[&str]| Entry {
+        metrics: vec![vec!["other".to_owned()], second.iter().map(|name| (*name).to_owned()).collect()],
+        failures: vec![Some(0), Some(4)],
+        ..active()
+    };
+    let unread = after(&facts, &active(), &StatusView::default());
+    assert_eq!(unread.external_metric_names, ["s0-redis-orders"], "nothing was read yet");
+    let read = after(&facts, &named(&["s1-lag", "s1-age"]), &unread);
+    assert_eq!(read.external_metric_names, ["s0-redis-orders", "s1-lag", "s1-age"], "a text that says them counts");
+    let keys = |status: &StatusView| status.triggers_activity.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&read), ["s0-redis-orders", "s1-age", "s1-lag"]);
+    assert_eq!(read.health["s1-age"].number_of_failures, Some(4));
+    assert!(is_about(&read, &facts));
+    // Another process whose first read fails has not heard of any.
+    assert_eq!(after(&facts, &named(&[]), &read).external_metric_names, read.external_metric_names);
+    let renamed = after(&facts, &named(&["s1-age"]), &read);
+    assert_eq!((keys(&renamed).len(), renamed.health.len()), (2, 2));
+    assert_eq!(renamed.external_metric_names, ["s0-redis-orders", "s1-age"]);
+    // With other triggers the names at the same places say nothing.
+    facts.trigger_types = "redis,external".to_owned();
+    assert_eq!(after(&facts, &named(&[]), &read).external_metric_names, ["s0-redis-orders"]);
+    assert!(!is_about(&read, &facts));
+}
+
+#[test]
 fn a_pause_of_one_direction_is_a_pause_that_scales() {
     let status = after(&annotated(PAUSED_SCALE_OUT, "true"), &active(), &StatusView::default());
     assert_eq!(

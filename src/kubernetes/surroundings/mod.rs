@@ -1,7 +1,8 @@
 //! What triggers see of the cluster: the pods of their target, and the numbers of the metrics APIs.
 //!
-//! * [`selectors`] know which pods belong to a target; [`pods`] watch the pods of the namespaces in which somebody asks,
-//!   and [`stock`] finds those of one target among them.
+//! * [`rooms`] watch what somebody asks about, place by place, as long as somebody does.
+//! * [`selectors`] know which pods belong to a target; [`pods`] are those of the namespaces in which somebody asks,
+//!   and [`stock`] finds those of one target among them. [`texts`] are the contents of single ConfigMaps and Secrets.
 //! * [`counter`] counts the Ready ones of targets that do not show them.
 //! * [`usages`], [`custom`] and [`external`] ask the three metrics APIs. Whoever asks the same at the same moment shares one question
 //!   ([`shared`]), so a thousand objects of a namespace cost one list.
@@ -15,11 +16,13 @@ mod endpoints;
 mod external;
 mod pods;
 mod refusal;
+mod rooms;
 mod selectors;
 mod shared;
 mod stock;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod usages;
 mod versions;
 mod view;
@@ -34,16 +37,21 @@ use jiff::Timestamp;
 use kube::Client;
 use tidegate_calculator::hpa::pods::Pod;
 use tidegate_calculator::hpa::samples::{PodUsage, PodValue, Sample};
-use tidegate_calculator::source::{Deadline, Milli, ReadError, ReadErrorKind, TargetRef};
-use tidegate_scalers::{Described, MetricQuery, ServiceEndpoint, Surroundings};
+use tidegate_calculator::hpa::selector::Selector;
+use tidegate_calculator::source::{Deadline, Milli, ReadError, ReadErrorKind, TargetRef, Wake};
+use tidegate_scalers::{
+    Described, Holder, MetricQuery, PodAddress, PodPlace, ServiceEndpoint, Surroundings, Texts, Watch,
+};
 use tokio::time::Instant;
 
 use self::counter::{Counter, Counts};
 use self::custom::Custom;
 use self::endpoints::Endpoints;
 use self::external::External;
-use self::pods::{Pods, Times};
+use self::pods::Pods;
+use self::rooms::Times;
 use self::selectors::{Selected, Selectors};
+use self::texts::Holders;
 use self::usages::Usages;
 use self::view::{Kept, tick};
 use super::patience::Patience;
@@ -62,12 +70,13 @@ pub(super) struct ClusterSurroundings {
     custom: Custom,
     external: External,
     endpoints: Endpoints,
+    holders: Holders,
 }
 
 impl ClusterSurroundings {
     /// The cluster behind this client. Nothing is asked before somebody asks for it; then it needs a tokio runtime.
     pub(super) fn new(client: &Client) -> Self {
-        Self::with_times(client, pods::usual_patience(), Times::default(), LIFE)
+        Self::with_times(client, rooms::usual_patience(), Times::default(), LIFE)
     }
 
     /// Counts the Ready pods of these targets.
@@ -78,6 +87,7 @@ impl ClusterSurroundings {
     fn with_times(client: &Client, patience: Patience, times: Times, life: Duration) -> Self {
         Self {
             selectors: Selectors::new(client.clone(), Kinds::new(client.clone())),
+            holders: Holders::new(client, &patience, times),
             pods: Pods::new(client.clone(), patience, times),
             usages: Usages::new(client.clone(), life),
             custom: Custom::new(client.clone(), life),
@@ -186,5 +196,33 @@ impl Surroundings for ClusterSurroundings {
         deadline: Deadline,
     ) -> Result<Vec<ServiceEndpoint>, ReadError> {
         self.endpoints.of(namespace, service, deadline).await
+    }
+
+    async fn pods_selected(
+        &self,
+        namespace: &Arc<str>,
+        selector: &Selector,
+        deadline: Deadline,
+    ) -> Result<Vec<PodPlace>, ReadError> {
+        let pods = self.pods.matching(namespace, selector, deadline).await?;
+        let living = pods.iter().filter(|pod| !pod.has_ended());
+        Ok(living.map(|pod| PodPlace { node: pod.node().map(str::to_owned) }).collect())
+    }
+
+    fn follow_pods(&self, namespace: &Arc<str>, selector: &Selector, wake: Wake) -> Option<Watch> {
+        self.pods.follow(namespace, selector.clone(), wake)
+    }
+
+    async fn addresses(&self, target: &TargetRef, deadline: Deadline) -> Result<Vec<PodAddress>, ReadError> {
+        let (_, pods) = self.matching(target, Until::after(deadline)).await?;
+        Ok(pods.iter().filter(|pod| !pod.has_ended()).map(|pod| pod.place()).collect())
+    }
+
+    async fn texts(&self, holder: &Holder, deadline: Deadline) -> Result<Option<Texts>, ReadError> {
+        self.holders.of(holder, deadline).await
+    }
+
+    fn follow_texts(&self, holder: &Holder, wake: Wake) -> Option<Watch> {
+        self.holders.follow(holder, wake)
     }
 }

@@ -26,28 +26,29 @@ pub(super) struct Stock {
 
 impl Stock {
     /// These are the pods now.
-    pub(super) fn replace(&mut self, pods: Named) {
+    pub(super) fn set(&mut self, pods: Named) {
         for (label, values) in &mut self.arranged {
             *values = by_value(label, &pods);
         }
         self.pods = pods;
     }
 
-    /// A pod has come or has changed.
-    pub(super) fn put(&mut self, pod: Arc<Kept>) {
+    /// A pod has come or has changed. As it was before, if it was there.
+    pub(super) fn insert(&mut self, pod: Arc<Kept>) -> Option<Arc<Kept>> {
         // Its labels may have changed.
-        self.remove(pod.name());
+        let before = self.take(pod.name());
         for (label, values) in &mut self.arranged {
             if let Some(value) = pod.labels().get(label) {
                 values.entry(value.clone()).or_default().insert(pod.name().to_owned(), pod.clone());
             }
         }
         self.pods.insert(pod.name().to_owned(), pod);
+        before
     }
 
-    /// A pod is gone.
-    pub(super) fn remove(&mut self, name: &str) {
-        let Some(old) = self.pods.remove(name) else { return };
+    /// A pod is gone. As it was before, if it was there.
+    pub(super) fn take(&mut self, name: &str) -> Option<Arc<Kept>> {
+        let old = self.pods.remove(name)?;
         for (label, values) in &mut self.arranged {
             let Some(value) = old.labels().get(label) else { continue };
             let Some(alike) = values.get_mut(value) else { continue };
@@ -56,6 +57,7 @@ impl Stock {
                 values.remove(value);
             }
         }
+        Some(old)
     }
 
     /// The pods that a selector matches.
@@ -116,7 +118,7 @@ mod tests {
 
     fn stock(pods: &[Arc<Kept>]) -> Stock {
         let mut stock = Stock::default();
-        stock.replace(pods.iter().map(|pod| (pod.name().to_owned(), pod.clone())).collect());
+        stock.set(pods.iter().map(|pod| (pod.name().to_owned(), pod.clone())).collect());
         stock
     }
 
@@ -127,18 +129,18 @@ mod tests {
         for selector in ["app=web", "app in (web),tier=front", "tier", "app=api"] {
             found(&mut stock, selector);
         }
-        stock.put(pod("b", &[("app", "api"), ("tier", "front")]));
-        stock.put(pod("c", &[("app", "web")]));
-        stock.remove("a");
-        stock.remove("never");
-        stock.put(pod("d", &[]));
+        stock.insert(pod("b", &[("app", "api"), ("tier", "front")]));
+        stock.insert(pod("c", &[("app", "web")]));
+        stock.take("a");
+        stock.take("never");
+        stock.insert(pod("d", &[]));
         assert_eq!(found(&mut stock, "app=web"), ["c"]);
         assert_eq!(found(&mut stock, "app=api,tier=front"), ["b"]);
         assert_eq!(found(&mut stock, "app=web,tier=front"), [""; 0]);
         assert_eq!(found(&mut stock, "app in (web,api)"), ["b", "c"]);
         assert_eq!(found(&mut stock, "!app"), ["d"]);
         assert_eq!(found(&mut stock, "app!=web"), ["b", "d"]);
-        stock.replace(HashMap::from([("e".to_owned(), pod("e", &[("app", "web")]))]));
+        stock.set(HashMap::from([("e".to_owned(), pod("e", &[("app", "web")]))]));
         assert_eq!((found(&mut stock, "app=web"), found(&mut stock, "tier=front")), (vec!["e".to_owned()], vec![]));
     }
 

@@ -2,15 +2,21 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::core::NamespaceResourceScope;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use tidegate_calculator::hpa::pods::{Container, Phase, Pod, Readiness};
 use tidegate_calculator::hpa::quantity::Quantity;
 use tidegate_calculator::time::Tick;
+use tidegate_scalers::{PodAddress, Standing};
+
+/// The conditions of a pod are written when it is started, or in the second after: times have no fractions.
+const AT_ONCE: i64 = 1;
 
 /// A pod as the API server shows it, but for what nobody here looks at.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +35,7 @@ struct Spec {
     containers: Vec<ContainerView>,
     init_containers: Vec<ContainerView>,
     resources: Resources,
+    node_name: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -51,6 +58,24 @@ struct Status {
     phase: String,
     start_time: Option<Timestamp>,
     conditions: Vec<Condition>,
+    #[serde(rename = "podIP")]
+    pod_ip: String,
+    container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    state: State,
+}
+
+/// Which one of its fields is there says how a container is.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct State {
+    running: Option<IgnoredAny>,
+    waiting: Option<IgnoredAny>,
+    terminated: Option<IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -80,9 +105,16 @@ pub(super) struct Kept {
     started: Option<Timestamp>,
     /// Since when it is ready or not.
     since: Timestamp,
+    /// Where it runs; none as long as no node was found for it. Pods of one node share the text with nobody: it is short.
+    node: Option<Box<str>>,
+    /// None until its network is there.
+    ip: Option<IpAddr>,
+    /// Whether its containers are known, and none of them runs.
+    is_still: bool,
 }
 
-fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+/// `metadata` without what nobody here looks at.
+pub(super) fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     let kept = Metadata::deserialize(deserializer)?;
     Ok(ObjectMeta {
         name: kept.name,
@@ -147,7 +179,17 @@ impl PodView {
             init_containers: containers(spec.init_containers),
             requests: spec.resources.milli(),
         };
-        Kept { pod, started: status.start_time, since }
+        let still = |status: &ContainerStatus| {
+            status.state.running.is_none() && (status.state.waiting.is_some() || status.state.terminated.is_some())
+        };
+        Kept {
+            pod,
+            started: status.start_time,
+            since,
+            node: (!spec.node_name.is_empty()).then(|| spec.node_name.into_boxed_str()),
+            ip: status.pod_ip.parse().ok(),
+            is_still: !status.container_statuses.is_empty() && status.container_statuses.iter().all(still),
+        }
     }
 }
 
@@ -186,6 +228,40 @@ impl Kept {
     /// Whether it is Running and Ready, terminating or not.
     pub(super) fn is_ready(&self) -> bool {
         self.pod.is_ready()
+    }
+
+    /// Whether it is over: no process of it runs any more, and none will.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.pod.phase, Phase::Succeeded | Phase::Failed)
+    }
+
+    /// The name of its node, once it has one.
+    pub(super) fn node(&self) -> Option<&str> {
+        self.node.as_deref()
+    }
+
+    /// Where it is reached, and what can be expected of it.
+    pub(super) fn place(&self) -> PodAddress {
+        PodAddress { name: self.pod.name.clone(), ip: self.ip, standing: self.standing() }
+    }
+
+    fn standing(&self) -> Standing {
+        if self.pod.phase != Phase::Running && self.pod.phase != Phase::Unknown || self.is_still {
+            Standing::Still
+        } else if self.pod.deleted {
+            Standing::Leaving
+        } else if self.was_never_ready() {
+            Standing::Starting
+        } else {
+            Standing::Serving
+        }
+    }
+
+    /// A pod that becomes unready has been ready, so its condition has changed after it was started. What is not told is no proof.
+    fn was_never_ready(&self) -> bool {
+        let unready = self.pod.ready.is_some_and(|ready| ready.status == Some(false));
+        let changed = |started: Timestamp| self.since.as_second().saturating_sub(started.as_second());
+        unready && self.started.is_some_and(|started| changed(started) <= AT_ONCE)
     }
 
     /// The pod, with its times counted from `now`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tidegate_calculator::policy::Consent;
 use tidegate_calculator::rules::{Role, Rules, TriggerRules};
-use tidegate_calculator::source::Problem;
+use tidegate_calculator::source::{Problem, TriggerSpec};
 use tidegate_crds::annotations::POLICIES;
 use tidegate_engine::subject::{Fault, FaultKind, Hold, ObjectId, Severity, Trigger};
 
@@ -305,7 +305,10 @@ impl<'a> Joint<'a> {
             said("directionCooldown", &"".into());
             self.rules.direction_cooldown = cooldown;
         }
-        for (name, rules) in written.triggers {
+        for (name, mut rules) in written.triggers {
+            if rules.spreads.is_none() && self.position(&name).is_some_and(|at| spreads(&self.triggers[at].spec)) {
+                rules.spreads = Some(true);
+            }
             if let Some(entry) = self.entry(&name) {
                 *entry = rules;
             }
@@ -356,4 +359,10 @@ impl<'a> Joint<'a> {
             }
         }
     }
+}
+
+/// Whether the value of a trigger spreads over the replicas by what it reads: how busy a Flink job is. Of other types the kind says it, or the
+/// policy.
+fn spreads(spec: &TriggerSpec) -> bool {
+    spec.kind == "flink" && spec.metadata.get("metric").is_some_and(|metric| matches!(metric.trim(), "busy" | "idle"))
 }

@@ -111,6 +111,22 @@ fn a_whole_policy_reaches_the_rules() {
 }
 
 #[test]
+fn how_busy_a_flink_job_is_spreads_unless_the_policy_says_no() {
+    let spreads = |metric: &str, said: Value| {
+        let metadata = json!({ "restUrl": "http://flink:8081", "job": "a", "metric": metric, "targetValue": "0.7" });
+        let mut object = object("calm");
+        object["spec"]["triggers"][0] =
+            json!({ "type": "flink", "name": "busy", "metricType": "Value", "metadata": metadata });
+        let steps = json!([{ "above": "0.8", "change": "+1" }, { "below": "0.3", "change": "-1" }]);
+        let trigger = json!({ "name": "busy", "steps": steps, "spreads": said });
+        let (subject, _) = judge(&object, &shop([("calm", policy(json!({ "triggers": [trigger] })))]));
+        subject.policy.rules.triggers[0].spreads
+    };
+    assert_eq!((spreads("busy", Value::Null), spreads("idle", Value::Null)), (Some(true), Some(true)));
+    assert_eq!((spreads("busy", json!(false)), spreads("pendingRecords", Value::Null)), (Some(false), None));
+}
+
+#[test]
 fn without_the_annotation_nothing_is_different() {
     let plain = check(&good()).subject.unwrap();
     assert_eq!((&plain.policy.rules, plain.policy.consent), (&Rules::default(), Consent::Full));

@@ -100,6 +100,40 @@ fn a_minimum_of_zero_needs_a_trigger_of_another_type() {
     }
 }
 
+/// Connections that pods count wake nobody from zero. Beside a trigger that does, they keep the replicas from it; alone they would never
+/// be asked for again.
+#[test]
+fn connections_that_pods_count_never_rest_at_zero_alone() {
+    let why = "all triggers are of type cpu, memory, pods-metric or websocket (source pods), which say nothing about zero; set it to 1 or \
+               more, or add a trigger of another type";
+    let error = format!("error minReplicaCount: is absent, which counts as 0: {why}");
+    let resource_like = |triggers: Value, min: Option<u32>, idle: Option<u32>, expected: &[&str]| {
+        let mut object = of(triggers);
+        for (name, count) in [("minReplicaCount", min), ("idleReplicaCount", idle)] {
+            if let Some(count) = count {
+                set(&mut object, &format!("/spec/{name}"), json!(count));
+            }
+        }
+        let found = check(&object);
+        assert_eq!(texts(&found), expected);
+        found.subject.unwrap().policy.triggers.iter().map(|of| of.resource_like).collect::<Vec<_>>()
+    };
+    assert_eq!(resource_like(json!([websocket("pods")]), None, None, &[&error]), [true]);
+    assert_eq!(resource_like(json!([websocket("pods"), cpu()]), None, None, &[&error]), [true, true]);
+    assert_eq!(resource_like(json!([websocket("pods")]), Some(1), None, &[]), [false]);
+    assert_eq!(resource_like(json!([websocket("pods")]), Some(2), Some(0), &[]), [true]);
+    assert_eq!(resource_like(json!([websocket("pods")]), Some(2), Some(1), &[]), [false]);
+    assert_eq!(resource_like(json!([websocket("pods"), redis()]), None, None, &[]), [false, false]);
+    assert_eq!(resource_like(json!([websocket("stream")]), None, None, &[]), [false]);
+}
+
+fn websocket(source: &str) -> Value {
+    let place = if source == "pods" { ("port", "9090") } else { ("url", "ws://gateway/stats") };
+    let mut metadata = json!({ "source": source, "valueLocation": "open", "targetValue": "100" });
+    metadata[place.0] = json!(place.1);
+    json!({ "type": "websocket", "metadata": metadata })
+}
+
 #[test]
 fn a_fallback_needs_a_trigger_of_another_type_and_a_pods_metric_may_be_cached() {
     let fallback = json!({ "failureThreshold": 3, "replicas": 6 });

@@ -55,6 +55,15 @@ pub(super) struct Polls {
     pub(super) connections: Figure,
 }
 
+/// The figures of a minute in which many triggers look at one server.
+pub(super) struct OneServer {
+    pub(super) requests: Figure,
+    pub(super) connections: Figure,
+    pub(super) processor: Figure,
+    pub(super) resident: Figure,
+    pub(super) peak: Figure,
+}
+
 /// The numbers of one table.
 pub(super) struct Table {
     title: String,
@@ -164,6 +173,14 @@ pub(super) static LARGEST: Figure = figure("a start: most groups in one request"
 pub(super) static LARGEST_TIME: Figure = figure("a start: time of that request", "ms", Budget::Any(100.0), ["", ""]);
 pub(super) static PEAK_OF_GROUPS: Figure =
     figure("resident, the most in the whole run", "MiB", Budget::Any(50.0), ["", ""]);
+
+pub(super) static ONE_SERVER: OneServer = OneServer {
+    requests: figure("requests in a minute, seen by the server", "", Budget::None, ["", ""]),
+    connections: figure("connections to the server", "", Budget::None, ["", ""]),
+    processor: figure("CPU", "milli-cores", Budget::Any(5.0), ["", ""]),
+    resident: figure("resident", "MiB", Budget::None, ["", ""]),
+    peak: figure("resident, the most in the whole run", "MiB", Budget::None, ["", ""]),
+};
 
 impl Budget {
     fn at(&self, objects: usize) -> Option<f64> {

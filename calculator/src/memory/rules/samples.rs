@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::timer::Still;
 use crate::rules::{Take, Window};
 use crate::source::Milli;
 use crate::time::Tick;
@@ -41,6 +42,13 @@ impl Samples {
     /// Forgets everything: after a gap the readings before it say nothing about the time between.
     pub fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// Takes out time that does not count: the readings before it move to its end.
+    pub(crate) fn moved(&mut self, still: Still) {
+        for (at, _) in &mut self.0 {
+            *at = still.moved(*at);
+        }
     }
 
     /// What the window takes of the readings in it, as of the newest, and whether they reach back to its start; none without any.

@@ -16,6 +16,47 @@ pub(crate) struct Timer {
     pub(crate) stored: bool,
     /// A stored one has been reset: the next is stored later, so that a condition that comes and goes costs few writes.
     pub(crate) hesitant: bool,
+    /// Since when its trigger settles: that time does not count. Not stored.
+    pub(crate) still: Option<Tick>,
+}
+
+/// How the time of a trigger's rules goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// It has stood still since this moment.
+    Still(Tick),
+    /// It goes on; if it stood still, since this moment.
+    Runs(Tick),
+    /// Its trigger has not been read, so it goes on or stands still as before.
+    Unread,
+}
+
+impl Pace {
+    /// Keeps in `still` since when the time stands still, and tells the stretch that has just ended and does not count.
+    pub(crate) fn ended(self, still: &mut Option<Tick>) -> Option<Still> {
+        match self {
+            Self::Still(from) => {
+                still.get_or_insert(from);
+                None
+            }
+            Self::Runs(to) => still.take().map(|from| Still { from, to }),
+            Self::Unread => None,
+        }
+    }
+}
+
+/// A stretch of time that does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Still {
+    from: Tick,
+    to: Tick,
+}
+
+impl Still {
+    /// Where a moment lies once the stretch is taken out: as long before its end as it lay before its start.
+    pub(crate) fn moved(self, moment: Tick) -> Tick {
+        if moment <= self.from { moment + self.from.age(self.to) } else { moment.max(self.to) }
+    }
 }
 
 /// What a reading says about a condition.
@@ -32,7 +73,18 @@ pub(crate) struct Sight {
 impl Timer {
     /// One that has not begun.
     pub(crate) const fn new(id: u32) -> Self {
-        Self { id, since: None, stored: false, hesitant: false }
+        Self { id, since: None, stored: false, hesitant: false, still: None }
+    }
+
+    /// Stands still while its trigger settles, and goes on where it was. A checkpoint does not hold it meanwhile: read back later it would
+    /// have gone on.
+    pub(crate) fn pace(&mut self, pace: Pace) {
+        if let Some(still) = pace.ended(&mut self.still) {
+            self.since = self.since.map(|since| still.moved(since));
+        } else if self.still.is_some() {
+            self.hesitant |= self.stored;
+            self.stored = false;
+        }
     }
 
     /// Takes what a reading says; no condition has held since before `from`.
@@ -92,6 +144,27 @@ mod tests {
         assert_eq!(timer.held(Tick(120_000)), None);
         timer.see(seen(true, 120), Some(Tick(121_000)));
         assert_eq!(timer.since, Some(Tick(121_000)), "the replicas changed after the reading");
+    }
+
+    #[test]
+    fn the_time_in_which_it_stands_still_is_taken_out() {
+        let second = |second: i64| Tick(second * 1_000);
+        let of = |since: i64| Timer { since: Some(second(since)), stored: true, ..Timer::new(1) };
+        let mut timer = of(10);
+        timer.pace(Pace::Still(second(100)));
+        timer.pace(Pace::Still(second(130)));
+        timer.pace(Pace::Unread);
+        assert_eq!((timer.since, timer.stored, timer.hesitant), (Some(second(10)), false, true));
+        timer.pace(Pace::Runs(second(160)));
+        assert_eq!((timer.since, timer.held(second(160))), (Some(second(70)), Some(Span::seconds(90))), "100 - 10");
+        timer.pace(Pace::Runs(second(190)));
+        assert_eq!(timer.held(second(190)), Some(Span::seconds(120)), "it goes on");
+        // The replicas changed meanwhile: what was restarted then has held since its end.
+        let mut timer = of(10);
+        timer.pace(Pace::Still(second(100)));
+        timer.restart(second(120));
+        timer.pace(Pace::Runs(second(160)));
+        assert_eq!(timer.since, Some(second(160)));
     }
 
     #[test]

@@ -4,17 +4,20 @@ mod custom;
 mod endpoints;
 mod external;
 mod pods;
+mod texts;
 mod usages;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tidegate_calculator::source::TargetRef;
+use tidegate_calculator::source::{TargetRef, Wake};
 use tidegate_scalers::MetricQuery;
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::ClusterSurroundings;
-use super::pods::Times;
+use super::rooms::Times;
 use crate::kubernetes::fake::Fake;
 use crate::kubernetes::patience::{self, Patience};
 
@@ -95,4 +98,11 @@ fn ago(seconds: i64) -> String {
 /// Whether a time is so many seconds before the answer, but for what the test itself took.
 fn is_ago(tick: tidegate_calculator::time::Tick, seconds: i64) -> bool {
     (-seconds * 1000 - 5_000..=-seconds * 1000).contains(&tick.0)
+}
+
+/// A wake that is noted.
+fn sending(notes: UnboundedSender<()>) -> Wake {
+    Arc::new(move || {
+        let _ = notes.send(());
+    })
 }

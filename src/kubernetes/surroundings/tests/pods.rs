@@ -1,11 +1,13 @@
 //! Pods: by the selector of the target, in pages, followed, and never old ones.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_calculator::hpa::pods::{Container, Phase, Pod, Readiness};
+use tidegate_calculator::hpa::selector::Selector;
 use tidegate_calculator::source::{ReadErrorKind, TargetRef};
-use tidegate_scalers::Surroundings as _;
+use tidegate_scalers::{Standing, Surroundings as _};
 use tokio::time::{Instant, sleep};
 
 use super::*;
@@ -273,4 +275,132 @@ async fn a_kind_of_somebody_elses_says_its_selector_in_its_scale() {
     fake.put("/apis/shop.test/v1/namespaces/shop/shelves/top", json!({ "spec": {}, "status": status }));
     let target = TargetRef { api_version: "shop.test/v1".into(), kind: "Shelf".into(), ..deployment("top") };
     assert_eq!(usual(&fake).pods(&target, SOON).await.unwrap().len(), 2);
+}
+
+/// The nodes of the pods that a selector matches, sorted; an empty name is none.
+async fn nodes(around: &ClusterSurroundings, selector: &str) -> Vec<String> {
+    let selector = Selector::parse(selector).unwrap();
+    let pods = around.pods_selected(&"shop".into(), &selector, SOON).await.unwrap();
+    let mut nodes: Vec<String> = pods.into_iter().map(|pod| pod.node.unwrap_or_default()).collect();
+    nodes.sort();
+    nodes
+}
+
+/// A pod of `orders` in this phase, on this node.
+fn placed(phase: &str, node: Option<&str>) -> Value {
+    let mut pod = pod("orders");
+    pod["status"]["phase"] = json!(phase);
+    pod["spec"]["nodeName"] = json!(node.unwrap_or_default());
+    pod
+}
+
+#[tokio::test]
+async fn pods_that_have_not_ended_are_found_by_any_selector() {
+    let fake = shop();
+    fake.put(&pod_path("orders-a"), placed("Running", Some("n1")));
+    fake.put(&pod_path("orders-b"), placed("Pending", None));
+    fake.put(&pod_path("orders-c"), placed("Succeeded", Some("n1")));
+    fake.put(&pod_path("orders-d"), placed("Failed", Some("n1")));
+    let mut leaving = placed("Running", Some("n2"));
+    leaving["metadata"]["deletionTimestamp"] = json!(ago(1));
+    fake.put(&pod_path("orders-e"), leaving);
+    let around = usual(&fake);
+    for selector in ["app=orders", "app in (orders,none)", "app,app!=bills", "app notin (bills),!old"] {
+        assert_eq!(nodes(&around, selector).await, ["", "n1", "n2"], "{selector}");
+    }
+    assert_eq!(nodes(&around, "app=none").await, [""; 0]);
+    assert_eq!(fake.requests(LISTS).len(), 1, "one list for all of them");
+    fake.fail(LISTS, Fault::Refuse(403), 100);
+    let error = usual(&fake).pods_selected(&"shop".into(), &Selector::parse("a").unwrap(), SOON).await.unwrap_err();
+    assert_eq!(error.kind, ReadErrorKind::Auth);
+}
+
+#[tokio::test]
+async fn a_change_of_the_count_wakes_and_no_other_does() {
+    let fake = shop();
+    let around = usual(&fake);
+    let (wake, woken) = tokio::sync::mpsc::unbounded_channel();
+    let watch = around.follow_pods(&"shop".into(), &Selector::parse("app=orders").unwrap(), sending(wake));
+    let mut woken = woken;
+    let mut wakes = async |why: &str| {
+        tokio::time::timeout(SOON, woken.recv()).await.expect(why).unwrap();
+    };
+    wakes("the first list").await;
+    // Neither a pod of somebody else nor a change of readiness counts; what comes after them does.
+    put_pod(&fake, "bills-b", "bills");
+    let mut unready = pod("orders");
+    unready["status"]["conditions"][0]["status"] = json!("False");
+    fake.put(&pod_path("orders-a"), unready);
+    fake.put(&pod_path("orders-a"), placed("Running", Some("n1")));
+    wakes("another node").await;
+    assert_eq!(nodes(&around, "app=orders").await, ["", "n1"], "it was seen before the wake");
+    put_pod(&fake, "orders-c", "orders");
+    wakes("one more").await;
+    fake.put(&pod_path("orders-c"), placed("Failed", None));
+    wakes("one that has ended").await;
+    put_pod(&fake, "orders-b", "bills");
+    wakes("one that is another's now").await;
+    fake.delete(&pod_path("orders-a"));
+    wakes("one that is gone").await;
+    assert_eq!(nodes(&around, "app=orders").await, [""; 0]);
+    assert!(woken.try_recv().is_err(), "and nothing else");
+    drop(watch);
+    put_pod(&fake, "orders-x", "orders");
+    while nodes(&around, "app=orders").await.is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert!(woken.try_recv().is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_changes_keeps_the_namespace() {
+    let fake = shop();
+    let around = around(&fake, Times { idle: Duration::from_millis(200), ..TIMES }, LIFE);
+    let selector = Selector::parse("app=orders").unwrap();
+    let watch = around.follow_pods(&"shop".into(), &selector, Arc::new(|| {}));
+    sleep(Duration::from_millis(700)).await;
+    assert_eq!(around.pods.watched(), 1);
+    drop(watch);
+    let begun = Instant::now();
+    while around.pods.watched() > 0 {
+        assert!(begun.elapsed() < SOON);
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn pods_are_told_with_their_addresses_and_how_they_stand() {
+    let fake = shop();
+    let running = |started: i64, ready: (&str, i64), state: &str| {
+        let ready = json!({ "type": "Ready", "status": ready.0, "lastTransitionTime": ago(ready.1) });
+        let mut pod = pod("orders");
+        pod["status"] = json!({
+            "phase": "Running", "startTime": ago(started), "podIP": "10.0.0.9", "conditions": [ready],
+            "containerStatuses": [{ "name": "main", "state": { state: {} } }],
+        });
+        pod
+    };
+    fake.put(&pod_path("orders-a"), running(90, ("True", 60), "running"));
+    fake.put(&pod_path("orders-b"), running(90, ("False", 20), "running"));
+    fake.put(&pod_path("orders-c"), running(90, ("False", 90), "running"));
+    fake.put(&pod_path("orders-d"), running(90, ("False", 20), "waiting"));
+    fake.put(&pod_path("orders-e"), placed("Pending", None));
+    fake.put(&pod_path("orders-f"), placed("Failed", None));
+    let mut leaving = running(90, ("True", 60), "running");
+    leaving["metadata"]["deletionTimestamp"] = json!(ago(1));
+    fake.put(&pod_path("orders-g"), leaving);
+    let around = usual(&fake);
+    let mut told = around.addresses(&deployment("orders"), SOON).await.unwrap();
+    told.sort_by(|a, b| a.name.cmp(&b.name));
+    let told: Vec<(&str, bool, Standing)> =
+        told.iter().map(|pod| (pod.name.as_str(), pod.ip.is_some(), pod.standing)).collect();
+    let expected = [
+        ("orders-a", true, Standing::Serving),
+        ("orders-b", true, Standing::Serving),
+        ("orders-c", true, Standing::Starting),
+        ("orders-d", true, Standing::Still),
+        ("orders-e", false, Standing::Still),
+        ("orders-g", true, Standing::Leaving),
+    ];
+    assert_eq!(told, expected, "and not the one that has ended");
 }

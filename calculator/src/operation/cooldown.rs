@@ -1,0 +1,86 @@
+//! How long the next operation of a direction waits after one has ended.
+
+use serde::{Deserialize, Serialize};
+
+use super::Operation;
+use super::phase::{Direction, Phase};
+use crate::time::{Now, Span};
+
+/// No pause grows beyond this by failures.
+pub const LONGEST: Span = Span::seconds(30 * 60);
+
+/// How an operation ended: kept by the object's memory, one for each direction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ending {
+    /// Its direction.
+    pub direction: Direction,
+    /// Its last phase.
+    pub phase: Phase,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// The pause that user and cluster ask for.
+    pub cooldown: Span,
+    /// How many in a row ended without the change; 0 after Done.
+    pub failures: u32,
+    /// Only a change of the spec, the policy or a setting helps.
+    pub config: bool,
+}
+
+impl Ending {
+    /// From when on the next operation in this direction may begin, in milliseconds since 1970; none while only a new spec or policy
+    /// helps. `changed`: spec or policy have changed since.
+    ///
+    /// After Done the cooldown; after anything else the cooldown, doubled with every failure in a row, at most [`LONGEST`] unless the
+    /// cooldown itself is longer.
+    pub fn next(&self, changed: bool) -> Option<i64> {
+        if self.config {
+            return changed.then_some(self.at);
+        }
+        let doublings = self.failures.saturating_sub(1).min(20);
+        let grown = Span(self.cooldown.0.saturating_mul(1 << doublings)).min(LONGEST).max(self.cooldown);
+        Some(self.at.saturating_add(grown.0))
+    }
+}
+
+impl Operation {
+    /// How it ended, if it has; `before` is the last ending in this direction.
+    pub fn ending(&self, before: Option<&Ending>, now: Now) -> Option<Ending> {
+        let state = &self.state;
+        let failures =
+            if state.phase == Phase::Done { 0 } else { before.map_or(0, |ending| ending.failures).saturating_add(1) };
+        state.phase.ended().then(|| Ending {
+            direction: state.direction,
+            phase: state.phase,
+            at: now.wall_of(self.origin + state.phase_since).as_millisecond(),
+            cooldown: state.cooldown,
+            failures,
+            config: state.phase != Phase::Done && state.cause.as_ref().is_some_and(|cause| cause.config),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_half_an_hour() {
+        let ending = |failures, config| Ending {
+            direction: Direction::ScaleDown,
+            phase: Phase::Aborted,
+            at: 0,
+            cooldown: Span::seconds(120),
+            failures,
+            config,
+        };
+        // 2, 4, 8, 16 min, then 32 would be more than 30.
+        let minutes: Vec<i64> = (1..=6).filter_map(|n| ending(n, false).next(false)).map(|ms| ms / 60_000).collect();
+        assert_eq!(minutes, [2, 4, 8, 16, 30, 30]);
+        assert_eq!(ending(0, false).next(false), Some(120_000));
+        assert_eq!(ending(1, true).next(false), None, "a setting must change first");
+        assert_eq!(ending(1, true).next(true), Some(0));
+        let long = Ending { cooldown: Span::seconds(3600), ..ending(3, false) };
+        assert_eq!(long.next(false), Some(3_600_000), "never shorter than the cooldown itself");
+    }
+}

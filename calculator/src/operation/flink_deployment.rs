@@ -1,0 +1,188 @@
+//! The strategy `FlinkDeployment`: the Flink Kubernetes Operator restarts the job; this waits for its rest, saves it work, and looks at the result.
+//!
+//! With `upgradeMode: savepoint` the operator takes the savepoint itself, and ours would be a second one. With `last-state` a
+//! FlinkStateSnapshot comes first: there is less to replay. Stateless is refused unless the user accepts the loss.
+
+use super::action::Action;
+use super::event::{Class, Outcome};
+use super::facts::{DeploymentFacts, UpgradeMode};
+use super::failure::back_off;
+use super::flight::{Mark, POLL};
+use super::ids;
+use super::phase::{Direction, Phase, Stage, Strategy};
+use super::progress::Taken;
+use super::refusal::{Cause, Reason};
+use super::spec::{Flink, LastState};
+use super::{Next, Operation};
+use crate::time::Span;
+
+/// How long a FlinkStateSnapshot may take: the operator retries inside.
+const RESOURCE_LIMIT: Span = Span::seconds(900);
+
+/// The stages of a change.
+pub(super) fn plan(direction: Direction, deployment: Option<&DeploymentFacts>, flink: &Flink) -> Vec<Stage> {
+    use Stage::{Confirm, Deployed, Items, Patch, Post, Resource, Resume, Stable, Suspend};
+    let last_state = deployment.is_some_and(|deployment| deployment.upgrade_mode == UpgradeMode::LastState);
+    let first = last_state && flink.flink_deployment.last_state == LastState::CheckpointFirst;
+    let suspended = deployment.is_some_and(|deployment| deployment.suspended);
+    let mut plan = match direction {
+        Direction::FromZero => vec![Items],
+        _ => vec![Stable, Items],
+    };
+    if first && direction != Direction::FromZero {
+        plan.push(Resource);
+    }
+    plan.push(Confirm);
+    plan.extend(match direction {
+        Direction::ToZero => vec![Suspend],
+        Direction::FromZero if suspended => vec![Patch, Resume],
+        _ => vec![Patch],
+    });
+    plan.extend([Deployed, Post]);
+    plan
+}
+
+/// The stages back.
+pub(super) fn way_back(direction: Direction, patching: bool) -> Option<Vec<Stage>> {
+    match direction {
+        _ if !patching => None,
+        Direction::ToZero => Some(vec![Stage::Resume, Stage::Deployed]),
+        Direction::FromZero => None,
+        _ => Some(vec![Stage::Patch, Stage::Deployed]),
+    }
+}
+
+impl Operation {
+    fn deployment(&self) -> Option<&DeploymentFacts> {
+        self.flight.facts_since(self.state.entered).and_then(|facts| facts.deployment.as_ref())
+    }
+
+    fn zero_goal(&self) -> bool {
+        self.state.goal() == 0
+    }
+
+    /// The operator is at rest: the job runs, the spec is reconciled, no snapshot is in progress.
+    pub(super) fn stable_next(&mut self, at: Span) -> Next {
+        let rest = |facts: &DeploymentFacts| facts.running && facts.settled && !facts.snapshot_in_progress;
+        if self.deployment().is_some_and(rest) {
+            return Next::Done;
+        }
+        if at.0 - self.state.entered.0 < self.verify_timeout().0 {
+            return Next::Stay;
+        }
+        let text = "the Flink Kubernetes Operator did not come to rest";
+        self.in_trouble(Cause::new(Reason::JobNotReady, text))
+    }
+
+    pub(super) fn resource_wanted(&self, at: Span) -> Vec<Action> {
+        let resource = &self.state.resource;
+        if !resource.pending() || resource.since.is_none_or(|since| since > at) {
+            return Vec::new();
+        }
+        let name = ids::object_name(&self.state.id, "state", resource.attempt);
+        if self.flight.mark(&name).is_some() {
+            return vec![Action::PollSnapshotResource { name }];
+        }
+        let backoff_limit = self.flink().flink_deployment.backoff_limit;
+        vec![Action::CreateSnapshotResource { name, backoff_limit }]
+    }
+
+    pub(super) fn resource_next(&mut self, at: Span) -> Next {
+        let over = self.state.resource.since.is_some_and(|since| at.0 - since.0 >= RESOURCE_LIMIT.0);
+        if over && self.state.resource.pending() {
+            self.resource_failed("the FlinkStateSnapshot took too long", at);
+        }
+        match (&self.state.resource.taken, self.state.resource.given_up.clone()) {
+            (Some(_), _) => Next::Done,
+            (None, Some(cause)) => self.in_trouble(cause),
+            (None, None) => Next::Stay,
+        }
+    }
+
+    fn resource_failed(&mut self, text: &str, at: Span) {
+        let attempts = self.attempts();
+        let resource = &mut self.state.resource;
+        resource.failures = resource.failures.saturating_add(1);
+        if resource.failures >= attempts {
+            resource.given_up = Some(Cause::new(Reason::SnapshotFailed, text));
+        } else {
+            let pause = back_off(resource.failures);
+            resource.again(Span(at.0 + pause.0));
+        }
+    }
+
+    pub(super) fn absorb_resource(&mut self, action: Action, outcome: Outcome, sent: Span, at: Span) {
+        let (Action::CreateSnapshotResource { name, .. } | Action::PollSnapshotResource { name }) = &action else {
+            return;
+        };
+        let current = ids::object_name(&self.state.id, "state", self.state.resource.attempt);
+        if *name != current || !self.state.resource.pending() {
+            return;
+        }
+        let polling = matches!(action, Action::PollSnapshotResource { .. });
+        match outcome {
+            Outcome::Completed { id, path, age } => {
+                self.state.resource.taken = Some(Taken { id, path, completed: Span(sent.0.saturating_sub(age.0)) });
+            }
+            // Somebody deleted it: create it again.
+            Outcome::NotFound => {
+                self.flight.marks.remove(&current);
+            }
+            Outcome::Done if !polling => self.flight.set(&current, Mark::Accepted),
+            Outcome::Failed(failure) => match failure.class {
+                Class::Config => {
+                    self.state.resource.given_up = Some(Cause::config(Reason::SnapshotFailed, failure.text));
+                }
+                Class::Unavailable | Class::Lost | Class::Conflict => self.flight.rest(action, Span(at.0 + 2 * POLL.0)),
+                _ => self.resource_failed(&failure.text, at),
+            },
+            _ => self.flight.rest(action, Span(at.0 + 2 * POLL.0)),
+        }
+    }
+
+    /// Whether the FlinkStateSnapshot is too old to patch on; then it is taken again, a few times.
+    pub(super) fn resource_too_old(&mut self, at: Span) -> bool {
+        if self.state.strategy != Some(Strategy::FlinkDeployment) || self.state.rounds >= self.attempts() {
+            return false;
+        }
+        let max_age = self.flink().checkpoint.max_age;
+        let old = self.state.resource.taken.as_ref().is_some_and(|taken| at.0 - taken.completed.0 >= max_age.0);
+        if old && self.state.rolling.is_none() {
+            self.state.rounds = self.state.rounds.saturating_add(1);
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn deployment_state_wanted(&self) -> Vec<Action> {
+        let suspended = self.state.stage() == Stage::Suspend;
+        match self.deployment() {
+            Some(facts) if facts.suspended != suspended => vec![Action::SetDeploymentState { suspended }],
+            _ => vec![Action::Inspect],
+        }
+    }
+
+    pub(super) fn deployment_state_next(&mut self, _at: Span) -> Next {
+        let suspended = self.state.stage() == Stage::Suspend;
+        if self.deployment().is_some_and(|facts| facts.suspended == suspended) { Next::Done } else { Next::Stay }
+    }
+
+    /// The operator has done the change. It may take its whole upgrade: the savepoint, the deletion, the new pods.
+    pub(super) fn deployed_next(&mut self, at: Span) -> Next {
+        let zero = self.zero_goal();
+        let done = self.deployment().is_some_and(|facts| {
+            facts.settled && if zero { facts.suspended && !facts.running } else { facts.running && !facts.suspended }
+        });
+        if done {
+            return Next::Done;
+        }
+        let error = self.deployment().and_then(|facts| facts.error.clone());
+        if at.0 - self.state.entered.0 < self.verify_timeout().0 {
+            return Next::Stay;
+        }
+        let text =
+            error.unwrap_or_else(|| "the Flink Kubernetes Operator has not finished the change in time".to_owned());
+        let cause = Cause::new(Reason::OperatorFailed, text);
+        if self.state.rolling.is_some() { Next::End(Phase::Failed, cause) } else { Next::Fail(cause) }
+    }
+}
