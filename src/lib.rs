@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod conversion;
 pub mod demo;
+pub mod hooks;
 pub mod kubernetes;
 pub mod local;
 pub mod manifests;

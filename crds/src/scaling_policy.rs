@@ -81,7 +81,7 @@ pub struct ScalingPolicySpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("maxItems" = MAX_ENTRIES, "x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub schedules: Vec<Schedule>,
-    /// Work around a change of the replicas. It is not done yet: an object with hooks is raised and never lowered.
+    /// Work before and after a change of the replicas, with what Flink needs. It needs a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Box<Hooks>>,
     /// Which pods go first. It is not supported yet.

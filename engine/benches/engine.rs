@@ -47,6 +47,7 @@ fn subject(number: u32) -> Subject {
     let metadata = pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     Subject {
         id: ObjectId::new("shop", &target.name),
+        uid: "uid".into(),
         generation: 1,
         created: Timestamp::from_millisecond(START).unwrap_or_default(),
         policy: Policy { polling_interval: Span::seconds(30), max: 20, ..Policy::with_defaults("redis") },
@@ -57,6 +58,7 @@ fn subject(number: u32) -> Subject {
         target,
         hold: None,
         faults: Vec::new(),
+        hooks: None,
     }
 }
 

@@ -169,6 +169,10 @@ impl Engine {
                 self.with(call.ticket, now, out, |o, cx| o.applied(call.number, result, cx));
             }
             Input::Stored(call, result) => self.with(call.ticket, now, out, |o, cx| o.stored(call.number, &result, cx)),
+            // An operation outlives a new text of its object, and so do its calls.
+            Input::Performed(call, number, outcome) => {
+                self.at(call.ticket.slot, now, out, |o, cx| o.performed(call, number, *outcome, cx));
+            }
             Input::Woken(ticket, trigger) => self.with(ticket, now, out, |o, cx| o.woken(trigger, cx)),
             Input::Tenure(tenure) => self.tenure(now, tenure, out),
             Input::Ask(query, object) => self.reply(now, query, object.as_ref(), out),
@@ -235,7 +239,7 @@ impl Engine {
             }
             Change::Stored(id, stored) => {
                 if let Some(ticket) = self.ticket(&id) {
-                    self.with(ticket, now, out, |object, _| object.recall(*stored));
+                    self.with(ticket, now, out, |object, cx| object.recall(*stored, cx));
                 }
             }
             Change::Target(target, result) => {
@@ -262,7 +266,10 @@ impl Engine {
 
     fn gone(&mut self, now: Now, id: &ObjectId, out: &mut Vec<Command>) {
         let Some(slot) = self.names.remove(id) else { return };
-        self.at(slot, now, out, Object::abandon);
+        self.at(slot, now, out, |object, cx| {
+            object.drop_operation();
+            object.abandon(cx);
+        });
         let object = self.objects.remove(slot as usize);
         if let Some(due) = object.due {
             self.due.remove(&(due, slot));
@@ -477,6 +484,7 @@ impl Object {
         self.refresh_on_time(cx);
         self.write_on_time(cx);
         self.store_on_time(cx);
+        self.operate_on_time(cx);
         self.reads_on_time(cx);
         self.pushes_on_time(cx);
         let now = cx.tick();

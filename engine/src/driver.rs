@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_calculator::time::{Span, Tick};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::core::Engine;
-use crate::ports::{Clock, Journal, Objects, Resolver, Sources, Target};
+use crate::ports::{Clock, Journal, Objects, Operations, Resolver, Sources, Target};
 use crate::protocol::{Call, Command, Input, QueryId, Tenure, Ticket};
 use crate::read::READ_DEADLINE;
 use crate::snapshot::Snapshot;
@@ -29,8 +29,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Questions that wait to be taken: each is answered within microseconds.
 const QUESTIONS: usize = 64;
 
+/// Calls of operations that run at once; others wait, within their own deadline. Each operation has a few of them, so what waits is bounded
+/// by the objects.
+const PERFORMING: usize = 64;
+
 /// One implementation of every port.
-pub struct World<O, S, R, T, J, C> {
+pub struct World<O, S, R, T, P, J, C> {
     /// Where objects come from. A target's state should be told right after its object.
     pub objects: O,
     /// What reads triggers.
@@ -39,6 +43,8 @@ pub struct World<O, S, R, T, J, C> {
     pub resolver: Arc<R>,
     /// What is scaled.
     pub target: Arc<T>,
+    /// What performs the actions of operations.
+    pub operations: Arc<P>,
     /// Where memory is kept.
     pub journal: Arc<J>,
     /// The clock.
@@ -80,8 +86,8 @@ impl Handle {
 }
 
 /// An engine over `world`: how to ask it, and the future that runs it until it is drained or its objects end.
-pub fn start<O, S, R, T, J, C>(
-    world: World<O, S, R, T, J, C>,
+pub fn start<O, S, R, T, P, J, C>(
+    world: World<O, S, R, T, P, J, C>,
     tenure: watch::Receiver<Tenure>,
 ) -> (Handle, impl Future<Output = ()> + Send)
 where
@@ -89,6 +95,7 @@ where
     S: Sources,
     R: Resolver,
     T: Target,
+    P: Operations,
     J: Journal,
     C: Clock,
 {
@@ -96,8 +103,8 @@ where
 }
 
 /// The same with another time within which a source must answer.
-pub fn start_with<O, S, R, T, J, C>(
-    world: World<O, S, R, T, J, C>,
+pub fn start_with<O, S, R, T, P, J, C>(
+    world: World<O, S, R, T, P, J, C>,
     tenure: watch::Receiver<Tenure>,
     read_deadline: Span,
 ) -> (Handle, impl Future<Output = ()> + Send)
@@ -106,17 +113,19 @@ where
     S: Sources,
     R: Resolver,
     T: Target,
+    P: Operations,
     J: Journal,
     C: Clock,
 {
     let (requests, inbox) = mpsc::channel(QUESTIONS);
-    let World { objects, sources, resolver, target, journal, clock } = world;
+    let World { objects, sources, resolver, target, operations, journal, clock } = world;
     let first = *tenure.borrow();
     let driver = Driver {
         engine: Engine::new(first).with_read_deadline(read_deadline),
         read_deadline,
         commands: Vec::new(),
-        ports: Ports { sources, resolver, target, journal, clock },
+        ports: Ports { sources, resolver, target, operations, journal, clock },
+        performing: Arc::new(Semaphore::new(PERFORMING)),
         running: JoinSet::new(),
         opened: HashMap::new(),
         wanted: HashMap::new(),
@@ -127,19 +136,22 @@ where
     (Handle { requests }, driver.run(objects, inbox, tenure))
 }
 
-struct Ports<S, R, T, J, C> {
+struct Ports<S, R, T, P, J, C> {
     sources: Arc<S>,
     resolver: Arc<R>,
     target: Arc<T>,
+    operations: Arc<P>,
     journal: Arc<J>,
     clock: Arc<C>,
 }
 
-struct Driver<S: Sources, R, T, J, C> {
+struct Driver<S: Sources, R, T, P, J, C> {
     engine: Engine,
     read_deadline: Span,
     commands: Vec<Command>,
-    ports: Ports<S, R, T, J, C>,
+    ports: Ports<S, R, T, P, J, C>,
+    /// Room for calls of operations.
+    performing: Arc<Semaphore>,
     running: JoinSet<Done<S::Source>>,
     opened: HashMap<(u32, u8), Opened<S>>,
     /// The call by which each source was last asked for: what comes of an earlier one, well or not, is dropped.
@@ -155,11 +167,12 @@ struct Opened<S: Sources> {
     _watch: Option<S::Watch>,
 }
 
-impl<S, R, T, J, C> Driver<S, R, T, J, C>
+impl<S, R, T, P, J, C> Driver<S, R, T, P, J, C>
 where
     S: Sources,
     R: Resolver,
     T: Target,
+    P: Operations,
     J: Journal,
     C: Clock,
 {
@@ -282,6 +295,10 @@ where
             }
             Command::Store(call, id, entry) => {
                 self.running.spawn(calls::store(ports.journal.clone(), call, id, entry));
+            }
+            Command::Perform(call, work) => {
+                let (port, room) = (ports.operations.clone(), self.performing.clone());
+                self.running.spawn(calls::perform(port, room, call, work));
             }
             Command::Announce(id, event) => ports.journal.announce(&id, &event),
             Command::Close(ticket) => self.close(ticket),

@@ -10,6 +10,7 @@ pub mod driver;
 mod gate;
 mod life;
 mod object;
+mod operate;
 mod pass;
 mod phase;
 #[cfg(feature = "driver")]
@@ -23,6 +24,7 @@ mod target;
 mod view;
 mod write;
 
+pub use operate::PERFORM_DEADLINE;
 pub use read::READ_DEADLINE;
 pub use record::STORE_DEADLINE;
 pub use target::REFRESH_DEADLINE;

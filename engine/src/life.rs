@@ -56,7 +56,10 @@ impl Object {
         self.next_pass = cx.tick();
         if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas).filter(|_| cx.held) {
             self.load(replicas, cx);
+            self.load_operation(cx);
         }
+        self.resume_operation(cx);
+        self.restrain(cx);
     }
 
     /// The wall clock was set: what goes by it is looked at anew. Everything else goes by ticks.
@@ -68,7 +71,8 @@ impl Object {
     }
 
     /// What is stored of the object; after the memory was loaded it is only the echo of what this process stored.
-    pub(crate) fn recall(&mut self, stored: Stored) {
+    pub(crate) fn recall(&mut self, stored: Stored, cx: &mut Context<'_>) {
+        self.recall_operation(&stored, cx);
         let Loaded::Waiting(checkpoint) = &mut self.memory else { return };
         self.record.begun |= !stored.checkpoint.0.is_empty();
         *checkpoint = stored.checkpoint;
@@ -152,12 +156,14 @@ impl Object {
         self.next_pass = self.next_pass.min(cx.tick());
         if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas) {
             self.load(replicas, cx);
+            self.load_operation(cx);
         }
     }
 
     /// Somebody else acts from now on: what waits to be written is not written any more.
     pub(crate) fn stand_by(&mut self) {
         self.pass = None;
+        self.drop_operation();
         if matches!(self.writing, Writing::Withheld(_) | Writing::Queued(_) | Writing::Conflicted(_)) {
             self.writing = Writing::Idle;
         }

@@ -10,6 +10,7 @@ use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::source::EndpointId;
 use tidegate_calculator::time::{Span, Tick};
 
+use crate::operate::Operating;
 use crate::protocol::{Activity, ApplyError, Call, LastChange, Observed, Seen, Shown, TargetError, Ticket, Version};
 use crate::subject::{Finding, ObjectId, Subject, TargetRef};
 
@@ -48,6 +49,8 @@ pub(crate) struct Object {
     pub(crate) told: Told,
     pub(crate) last: Option<Last>,
     pub(crate) last_change: Option<LastChange>,
+    /// What is known of operations; none for an object that never had any.
+    pub(crate) operating: Option<Box<Operating>>,
     /// The moment in the engine's ordered set of due moments.
     pub(crate) due: Option<Tick>,
 }
@@ -155,6 +158,17 @@ pub(crate) struct Write {
     pub(crate) to: u32,
     pub(crate) tries: u32,
     pub(crate) why: String,
+    /// The call of an operation that wants it; then it is written to the version that the operation has looked at.
+    pub(crate) patch: Option<Patch>,
+}
+
+/// A write that an operation asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Patch {
+    /// The number of its call.
+    pub(crate) call: u32,
+    /// The version that must still hold.
+    pub(crate) version: Version,
 }
 
 /// Our last write, not yet shown by the watch.
@@ -177,6 +191,8 @@ pub(crate) struct Record {
     pub(crate) queued: bool,
     /// A store is on its way.
     pub(crate) running: Option<(u32, Tick)>,
+    /// The revision of the operation that the running store holds; 0 without one.
+    pub(crate) revision: u64,
     /// Not before this moment, after this many failures in a row.
     pub(crate) retry: Option<Tick>,
     pub(crate) failures: u32,
@@ -239,6 +255,7 @@ impl Object {
             told: Told::default(),
             last: None,
             last_change: None,
+            operating: None,
             due: None,
         }
     }
@@ -284,7 +301,8 @@ impl Object {
         let echo = self.echo.as_ref().map(|echo| echo.until);
         let reads = self.triggers.iter().filter_map(Trigger::expires).min();
         let pushes = self.triggers.iter().filter_map(|trigger| trigger.pushed).min();
-        [pass, refresh, writing, store, echo, reads, pushes].into_iter().flatten().min()
+        let operation = self.operation_wake().filter(|_| acting);
+        [pass, refresh, writing, store, echo, reads, pushes, operation].into_iter().flatten().min()
     }
 }
 

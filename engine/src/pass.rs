@@ -63,6 +63,9 @@ impl Object {
             return false;
         };
         let every = subject.policy.read_every(index, self.rests(subject));
+        if self.is_asked() {
+            return false;
+        }
         let recent = trigger.polled.is_some_and(|last| due < last + every);
         let read = self.evidence.get(index).is_some_and(|evidence| *evidence != Evidence::Unread);
         every > self.interval(subject) && recent && trigger.open && read
@@ -110,8 +113,8 @@ impl Object {
         };
         match pass {
             Some(due) if self.needs_spared(&decision, cx) => self.ask_spared(due, cx),
-            Some(due) => self.act(decision, due, cx),
-            None if decision.write.is_some() && !decision.lowers_by_metrics => self.act(decision, cx.tick(), cx),
+            Some(due) => self.act(decision, Some(due), cx),
+            None if decision.write.is_some() && !decision.lowers_by_metrics => self.act(decision, None, cx),
             None => self.note_activity(&decision, cx),
         }
     }
@@ -154,7 +157,9 @@ impl Object {
         Some(outcome.map_err(|panic| defect::text(&*panic)))
     }
 
-    fn act(&mut self, decision: Decision, due: Tick, cx: &mut Context<'_>) {
+    /// Acts on a decision of a pass that was due at this moment, or of less than a pass.
+    fn act(&mut self, decision: Decision, pass: Option<Tick>, cx: &mut Context<'_>) {
+        let due = pass.unwrap_or(cx.tick());
         self.take(&decision.effects, cx.tick());
         self.show(&decision, cx);
         let write = decision.write.zip(self.target_seen()).map(|(to, seen)| (seen.state.replicas, to));
@@ -170,22 +175,34 @@ impl Object {
         // A pass that was under way when the cooldown ended has readings from before it: the next one begins at once.
         let ended = |end: &Tick| due < *end && *end <= cx.tick();
         let next = decision.fresh_after.filter(ended).map(|_| cx.tick().next()).or(decision.next);
-        self.last = Some(Last { decision: Arc::new(decision), at: cx.tick(), lag });
+        let decision = Arc::new(decision);
+        self.last = Some(Last { decision: decision.clone(), at: cx.tick(), lag });
         self.plan(next, cx.tick());
-        if let Some((from, to)) = write
-            && cx.acting
-            && !held
-        {
-            let write = Write { from, to, tries: 0, why };
-            if self.record.begun {
-                self.start_write(write, cx);
-            } else {
-                // What was there before our first write is stored before it: nobody could tell after a crash.
-                self.record.dirty = true;
-                self.writing = Writing::Withheld(write);
-            }
+        if self.running().is_some() {
+            // It is the write, and decisions are what it is told is wanted.
+            return self.tell_operation(&decision, pass, cx);
+        }
+        if let Some(change) = write.filter(|_| cx.acting && !held) {
+            self.change_replicas(change, why, cx);
         } else {
+            self.want_no_operation();
             self.want_no_write();
+        }
+    }
+
+    /// Makes a change: by an operation where hooks take part, else by a write.
+    fn change_replicas(&mut self, (from, to): (u32, u32), why: String, cx: &mut Context<'_>) {
+        if self.begin_operation((from, to), &why, cx) {
+            return;
+        }
+        self.want_no_operation();
+        let write = Write { from, to, tries: 0, why, patch: None };
+        if self.record.begun {
+            self.start_write(write, cx);
+        } else {
+            // What was there before our first write is stored before it: nobody could tell after a crash.
+            self.record.dirty = true;
+            self.writing = Writing::Withheld(write);
         }
     }
 
@@ -277,7 +294,7 @@ impl Object {
         bits(active.map(|(_, index)| index).chain(substituted))
     }
 
-    fn quarantine(&mut self, panic: String, cx: &mut Context<'_>) {
+    pub(crate) fn quarantine(&mut self, panic: String, cx: &mut Context<'_>) {
         cx.announce(&self.id, Event::Quarantined(panic.clone()));
         self.drop_reads(cx);
         self.pass = None;

@@ -3,6 +3,9 @@
 //! Each world (a cluster, one machine) implements these once; the engine sees none of them.
 
 use async_trait::async_trait;
+use tidegate_calculator::operation::action::Action;
+use tidegate_calculator::operation::spec::HookSpec;
+use tidegate_calculator::operation::{Class, Failure, Outcome};
 use tidegate_calculator::source::{
     ConfigError, Deadline, EndpointId, Occasion, Parameters, ReadError, Readings, TriggerSpec, Wake,
 };
@@ -50,6 +53,25 @@ pub trait Target: Send + Sync + 'static {
     async fn refresh(&self, target: &TargetRef) -> Result<Seen, TargetError>;
     /// Sets the replicas if the target still has this version.
     async fn apply(&self, target: &TargetRef, replicas: u32, version: &Version) -> Result<Version, ApplyError>;
+}
+
+/// What performs the actions of operations.
+#[async_trait]
+pub trait Operations: Send + Sync + 'static {
+    /// Performs one action; twice is once. `hooks` are those that the operation of `id` began with. The actions that look at the wish and the
+    /// gates never come here, and the write of the replicas comes here only for a target that the object does not scale any more.
+    async fn perform(&self, id: &ObjectId, target: &TargetRef, hooks: &HookSpec, action: &Action) -> Outcome;
+}
+
+/// For worlds that can perform none: they tell subjects without hooks, and whatever is asked all the same fails.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoOperations;
+
+#[async_trait]
+impl Operations for NoOperations {
+    async fn perform(&self, _: &ObjectId, _: &TargetRef, _: &HookSpec, _: &Action) -> Outcome {
+        Outcome::Failed(Failure::new(Class::Config, "hooks need a cluster"))
+    }
 }
 
 /// Where memory and status are kept, and people are told.

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use tidegate_calculator::decision::{Health, Limit};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::TargetState;
+use tidegate_calculator::operation::spec::HookSpec;
+use tidegate_calculator::operation::{self, Direction, Outcome};
 use tidegate_calculator::source::{EndpointId, Occasion, ReadError, ReadErrorKind, Readings};
 use tidegate_calculator::time::Span;
 
@@ -85,6 +87,10 @@ pub struct Stored {
     pub observed: Observed,
     /// The names of each trigger's metrics at the last store, where its readings alone say them; empty otherwise.
     pub metrics: Vec<Vec<String>>,
+    /// [`Entry::operation`] of the last store.
+    pub operation: Option<Arc<str>>,
+    /// [`Entry::aftermath`] of the last store.
+    pub aftermath: Option<Arc<str>>,
 }
 
 /// What other writers of the replicas did while an object was held: whoever only watches learns from it whether it would have done the same.
@@ -141,6 +147,8 @@ pub enum Input {
     Applied(Call, Result<Version, ApplyError>),
     /// Answer to [`Command::Store`].
     Stored(Call, Result<(), JournalError>),
+    /// Answer to [`Command::Perform`]: how the operation's call of this number ended.
+    Performed(Call, u32, Box<Outcome>),
     /// A trigger's source says that it changed: read it now.
     Woken(Ticket, u8),
     /// Whether this process may act.
@@ -166,12 +174,40 @@ pub enum Command {
     Apply(Call, TargetRef, u32, Version),
     /// Store what has changed about an object.
     Store(Call, ObjectId, Box<Entry>),
+    /// Do what an operation asks for. No answer within [`crate::PERFORM_DEADLINE`] is a lost one.
+    Perform(Call, Box<Work>),
     /// Tell people what happened; may be lost.
     Announce(ObjectId, Event),
     /// Drop all sources of this object.
     Close(Ticket),
     /// Answer a question.
     Reply(QueryId, Vec<Snapshot>),
+}
+
+/// One call of an operation, with all that is needed to perform it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Whose operation.
+    pub id: ObjectId,
+    /// The target as the operation knows it.
+    pub target: TargetRef,
+    /// The hooks that the operation began with, which may be older than those of the object.
+    pub hooks: Arc<HookSpec>,
+    /// What to do, with the number that the answer names.
+    pub call: operation::Call,
+}
+
+/// What an operation says about its object until the next one in its direction succeeds: a condition of the ScaleRecord.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OperationCondition {
+    /// Its type, which is a reason of an operation.
+    pub name: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// One sentence.
+    pub message: String,
+    /// The direction of the operation.
+    pub direction: Direction,
 }
 
 /// Whether this process may act.
@@ -238,6 +274,15 @@ pub struct Entry {
     pub faults: Vec<Fault>,
     /// What other writers did while the object was held.
     pub observed: Observed,
+    /// The operation that is under way ([`tidegate_calculator::operation::stored`]); none if none is. As long as there is no `checkpoint`
+    /// either, nobody has looked: then what is stored stays, and so for `aftermath` and `holds_object`.
+    pub operation: Option<Arc<str>>,
+    /// What operations have left behind, in a form of our own; none if there is nothing.
+    pub aftermath: Option<Arc<str>>,
+    /// What operations say about the object.
+    pub operation_conditions: Vec<OperationCondition>,
+    /// Whether a finalizer must keep the object: an operation has changed something that it must bring to an end, or a job is stopped by us.
+    pub holds_object: bool,
     /// The memory; none if it was never loaded: then what is stored stays.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -322,6 +367,15 @@ pub enum Event {
     Quarantined(String),
     /// The stored checkpoint could not be read; the memory starts anew: nothing is lowered for one window, and the cooldown begins anew.
     CheckpointLost(String),
+    /// An operation tells something.
+    Operation {
+        /// A stable reason in camel case.
+        reason: String,
+        /// One sentence.
+        message: String,
+        /// Whether somebody should look.
+        warning: bool,
+    },
 }
 
 /// A target that cannot be read.
@@ -393,7 +447,7 @@ impl JournalError {
 
 impl Event {
     /// The stable reason: KEDA's where KEDA has one.
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &str {
         match self {
             Self::Scaled(_) => "SuccessfulRescale",
             Self::Activated { .. } => "KEDAScaleTargetActivated",
@@ -416,13 +470,16 @@ impl Event {
             },
             Self::Quarantined(_) => "Quarantined",
             Self::CheckpointLost(_) => "CheckpointLost",
+            Self::Operation { reason, .. } => reason,
         }
     }
 
     /// Whether people should worry.
     pub fn is_warning(&self) -> bool {
-        if let Self::Policies(faults) = self {
-            return !faults.is_empty();
+        match self {
+            Self::Policies(faults) => return !faults.is_empty(),
+            Self::Operation { warning, .. } => return *warning,
+            _ => {}
         }
         matches!(
             self,

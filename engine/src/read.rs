@@ -1,7 +1,9 @@
 //! Reading an object's triggers: opening their sources, waiting for room, and taking answers that are still awaited.
 
 use tidegate_calculator::observation::Evidence;
-use tidegate_calculator::source::{EndpointId, MetricSpec, Occasion, ReadError, ReadErrorKind, Reading, Readings};
+use tidegate_calculator::source::{
+    EndpointId, Measured, MetricSpec, Milli, Occasion, ReadError, ReadErrorKind, Reading, Readings,
+};
 use tidegate_calculator::time::{Span, Tick};
 
 use crate::core::Context;
@@ -122,6 +124,9 @@ impl Object {
     }
 
     fn answered(&mut self, index: usize, begun: Tick, result: Result<Readings, ReadError>, cx: &mut Context<'_>) {
+        let limit = self.settling_limit();
+        let result =
+            if self.reads_stopped_job(index) { Ok(self.inactive(index, result.as_deref().ok())) } else { result };
         let (Some(trigger), Some(evidence)) = (self.triggers.get_mut(index), self.evidence.get_mut(index)) else {
             return;
         };
@@ -129,6 +134,11 @@ impl Object {
         // What people see of the metrics' names is stored once they are others.
         self.renewed |= trigger.renames(evidence, result.as_deref().ok());
         take(evidence, begun, result, cx.tick());
+        if let (Evidence::Settling { since, until, .. }, Some(limit)) = (&mut *evidence, limit)
+            && *until > cx.tick()
+        {
+            *until = *since + limit;
+        }
         // An answer that what is measured has just begun is no error, until there were such answers for too long.
         trigger.errors = trigger.errors.saturating_add(u64::from(matches!(evidence, Evidence::Failed { .. })));
         let again = std::mem::take(&mut trigger.again);
@@ -153,6 +163,21 @@ impl Object {
             self.start_read(index, cx);
         }
         self.consider(cx);
+    }
+
+    /// What a trigger says of a job that we stopped: nothing is to be done. Its metrics are those that it has, had, or would have.
+    fn inactive(&self, index: usize, readings: Option<&[(MetricSpec, Reading)]>) -> Readings {
+        let known = self.evidence.get(index).and_then(Evidence::readings);
+        let mut metrics: Vec<MetricSpec> =
+            readings.or(known).unwrap_or_default().iter().map(|(metric, _)| metric.clone()).collect();
+        if metrics.is_empty() {
+            let trigger = self.subject.as_ref().and_then(|subject| subject.triggers.get(index));
+            let metric_type = trigger.map(|trigger| trigger.spec.metric_type).unwrap_or_default();
+            let name = format!("s{index}-flink");
+            metrics.push(MetricSpec { name, metric_type, target: Milli::units(1), exact: false });
+        }
+        let nothing = || Reading { value: Measured::Total(vec![Milli::units(0)]), active: false };
+        metrics.into_iter().map(|metric| (metric, nothing())).collect()
     }
 
     /// Gives up reads whose answer is lost.

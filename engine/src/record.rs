@@ -3,6 +3,7 @@
 use tidegate_calculator::decision::{Decision, Step};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::Evidence;
+use tidegate_calculator::operation::Event;
 use tidegate_calculator::policy::TriggerPolicy;
 use tidegate_calculator::time::{Now, Span, Tick};
 
@@ -25,7 +26,8 @@ impl Object {
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) {
         let record = &self.record;
         let waits = record.queued || record.running.is_some() || record.retry.is_some_and(|at| at > cx.tick());
-        let writes = !matches!(self.writing, Writing::Idle | Writing::Withheld(_));
+        // What an operation is must be stored whatever becomes of its write.
+        let writes = !matches!(self.writing, Writing::Idle | Writing::Withheld(_)) && self.running().is_none();
         if !record.dirty || !cx.held || waits || writes {
             return;
         }
@@ -53,6 +55,7 @@ impl Object {
         let entry = self.entry(cx.now);
         let call = self.call();
         self.record.desired = entry.desired;
+        self.record.revision = self.revision();
         self.record.dirty = false;
         self.record.stale = false;
         self.record.retry = None;
@@ -72,6 +75,9 @@ impl Object {
             Err(JournalError::Unavailable(_)) => self.store_failed(cx),
         }
         self.begin_record(cx);
+        if result.is_ok() && self.record.revision > 0 {
+            self.operate(Event::Stored(self.record.revision), cx);
+        }
     }
 
     /// The first store has been answered, well or not: a write that has waited for it begins. It may not wait for a store that does not
@@ -172,7 +178,7 @@ impl Object {
         let shown = self.record.shown;
         let is_active = |index: usize| shown.is_some_and(|shown| has(shown.triggers, index));
         let fallbacks = shown.map_or(0, |shown| shown.fallbacks);
-        Entry {
+        let mut entry = Entry {
             phase: self.phase(),
             replicas: self.target_seen().map(|seen| seen.state.replicas).or(memory.and_then(|memory| memory.replicas)),
             desired: decision.map(|decision| decision.desired),
@@ -190,8 +196,14 @@ impl Object {
             fallbacks: (0..=63).filter(|index| has(fallbacks, usize::from(*index))).collect(),
             faults: self.subject.as_ref().map(|subject| subject.faults.clone()).unwrap_or_default(),
             observed: self.record.observed,
+            operation: None,
+            aftermath: None,
+            operation_conditions: Vec::new(),
+            holds_object: false,
             checkpoint: memory.map(|memory| Checkpoint::of(memory, now)),
-        }
+        };
+        self.enter_operation(&mut entry, now);
+        entry
     }
 }
 

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tidegate_calculator::decision::Decision;
 use tidegate_calculator::observation::{Evidence, TargetState};
+use tidegate_calculator::operation::explain::Explanation;
+use tidegate_calculator::operation::progress::Parked;
+use tidegate_calculator::operation::{self, Direction, Strategy};
 use tidegate_calculator::time::{Now, Span, Tick};
 
-use crate::protocol::{LastChange, TargetError};
+use crate::protocol::{LastChange, OperationCondition, TargetError};
 use crate::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
 
 /// The state of one object.
@@ -37,10 +40,57 @@ pub struct Snapshot {
     pub last_active: Option<Timestamp>,
     /// Our last change of the target.
     pub last_change: Option<LastChange>,
+    /// What its hooks do; none if there is nothing to say.
+    pub operations: Option<Box<Operations>>,
     /// Read errors by trigger since the start.
     pub errors: Vec<u64>,
     /// The moment of this snapshot: ages and countdowns are counted from it.
     pub now: Now,
+}
+
+/// What the hooks of an object do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Operations {
+    /// The operation that is under way.
+    pub running: Option<OperationSeen>,
+    /// Why a change that the last decision wanted has begun no operation yet.
+    pub waits: Option<OperationWait>,
+    /// Jobs that an operation stopped and that do not run.
+    pub parked: Vec<Parked>,
+    /// What operations say about the object.
+    pub conditions: Vec<OperationCondition>,
+    /// Whether a finalizer must keep the object.
+    pub holds_object: bool,
+}
+
+/// An operation that is under way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperationSeen {
+    /// Its id: 32 hex digits.
+    pub id: String,
+    /// Its direction.
+    pub direction: Direction,
+    /// The replicas before.
+    pub from: u32,
+    /// The replicas that are wanted.
+    pub to: u32,
+    /// Where it is.
+    pub phase: operation::Phase,
+    /// How it makes the change safe, once that is chosen.
+    pub strategy: Option<Strategy>,
+    /// In words: where it is, what it has and what it waits for.
+    pub explanation: Explanation,
+}
+
+/// What the next operation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationWait {
+    /// The pause after an operation, until this moment.
+    Until(Direction, Tick),
+    /// A change of the object or of a policy: the last operation in this direction failed because of a setting.
+    Changed(Direction),
+    /// What is stored of an operation cannot be read: somebody must take it out of the record.
+    Unreadable(Direction),
 }
 
 /// What an object is doing.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tidegate_calculator::operation::spec::HookSpec;
 use tidegate_calculator::policy::Policy;
 pub use tidegate_calculator::source::TargetRef;
 use tidegate_calculator::source::{Problem, TriggerSpec};
@@ -22,6 +23,9 @@ pub struct ObjectId {
 pub struct Subject {
     /// Which object this is.
     pub id: ObjectId,
+    /// Stays the same for the object's whole life and is never used again, also not for a later one of the same name: `metadata.uid`. Ids of
+    /// what operations do are made from it. A world that runs no operations may say the id.
+    pub uid: Arc<str>,
     /// Changes whenever the spec or an annotation that matters changes: `metadata.generation`, or a hash of the text.
     pub generation: u64,
     /// When the object was created: `initialCooldownPeriod` counts from it.
@@ -36,6 +40,8 @@ pub struct Subject {
     pub hold: Option<Hold>,
     /// The policies that the object names and that take no part; nothing is lowered while there are any (`policy.consent`).
     pub faults: Vec<Fault>,
+    /// What happens around a change of the replicas; none if nothing does.
+    pub hooks: Option<Arc<HookSpec>>,
 }
 
 /// A ScalingPolicy that an object names and that takes no part in its decisions.
@@ -56,7 +62,7 @@ pub enum FaultKind {
     Unseen,
     /// It cannot be obeyed, or not by this object.
     Invalid,
-    /// It has hooks, which do not run yet.
+    /// It has hooks, and nobody performs any here: they need a cluster.
     HooksNotSupported,
 }
 

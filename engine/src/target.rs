@@ -91,6 +91,7 @@ impl Object {
         self.seen = Some(Ok(seen.clone()));
         if cx.held {
             self.load(seen.state.replicas, cx);
+            self.load_operation(cx);
         }
         self.settle_write(seen, refreshed, cx);
     }
@@ -168,7 +169,7 @@ impl Object {
             }
         }
         if matches!(self.writing, Writing::Withheld(_) | Writing::Conflicted(_) | Writing::Queued(_)) {
-            self.writing = Writing::Idle;
+            self.cancel_write("the target cannot be seen", cx);
         }
         if !matches!(error, TargetError::Unavailable(_)) && matches!(self.writing, Writing::Doubtful(_)) {
             self.writing = Writing::Idle;

@@ -22,6 +22,7 @@ impl Object {
             next_check: (acting && self.standing == Standing::Obeyed).then_some(self.next_pass.max(now.tick)),
             last_active: self.last_active(now),
             last_change: self.last_change.clone(),
+            operations: self.operations_seen(now),
             errors: self.triggers.iter().map(|trigger| trigger.errors).collect(),
             now,
         }

@@ -3,6 +3,7 @@
 //! A conflict is answered by reading the target anew: if nobody changed the replicas, the same number goes again. An answer
 //! that never comes is a doubt, settled by reading the target anew as well.
 
+use tidegate_calculator::operation::Class;
 use tidegate_calculator::time::Span;
 
 use crate::core::{Context, WriteKind};
@@ -33,12 +34,12 @@ impl Object {
 
     /// Writes now that there is room, unless nobody wants it any more.
     pub(crate) fn run_queued_write(&mut self, cx: &mut Context<'_>) {
-        let (Writing::Queued(write), Some(version)) =
-            (&self.writing, self.target_seen().map(|seen| seen.version.clone()))
+        let (Writing::Queued(write), Some(seen)) = (&self.writing, self.target_seen().map(|seen| seen.version.clone()))
         else {
             return cx.leave_write();
         };
         let write = write.clone();
+        let version = write.patch.as_ref().map_or(seen, |patch| patch.version.clone());
         let call = self.call();
         // What is being read anew now may be older than this write.
         self.refresh = Refresh::Idle;
@@ -66,10 +67,27 @@ impl Object {
                     (seen.state.replicas, seen.version) = (write.to, version);
                 }
                 self.landed(&write, cx);
+                if let Some(patch) = &write.patch {
+                    self.answer_patch(patch, Ok(()), cx);
+                }
             }
-            Err(ApplyError::Conflict) => self.look_again(Writing::Conflicted(write), cx),
-            Err(ApplyError::Unknown(text)) => self.doubtful(write, text, cx),
-            Err(error @ ApplyError::Refused(_)) => self.write_failed(error, cx),
+            Err(ApplyError::Conflict) => match &write.patch {
+                None => self.look_again(Writing::Conflicted(write), cx),
+                // It looks again itself, at everything.
+                Some(patch) => {
+                    self.refresh_now(cx);
+                    self.answer_patch(patch, Err((Class::Conflict, "somebody else wrote in between")), cx);
+                }
+            },
+            Err(ApplyError::Unknown(text)) => self.doubtful(write, &text, cx),
+            Err(error @ ApplyError::Refused(_)) => {
+                let text = error.to_string();
+                self.write_failed(error, cx);
+                if let Some(patch) = &write.patch {
+                    let class = self.refusal();
+                    self.answer_patch(patch, Err((class, &text)), cx);
+                }
+            }
         }
     }
 
@@ -80,7 +98,7 @@ impl Object {
             && let Writing::Running { write, .. } = std::mem::replace(&mut self.writing, Writing::Idle)
         {
             cx.leave_write();
-            self.doubtful(write, "no answer came within the deadline".to_owned(), cx);
+            self.doubtful(write, "no answer came within the deadline", cx);
         }
         if self.echo.as_ref().is_some_and(|echo| echo.until <= now) {
             self.echo = None;
@@ -88,9 +106,13 @@ impl Object {
         }
     }
 
-    fn doubtful(&mut self, write: Write, text: String, cx: &mut Context<'_>) {
-        self.report(ApplyError::Unknown(text), cx);
+    fn doubtful(&mut self, write: Write, text: &str, cx: &mut Context<'_>) {
+        self.report(ApplyError::Unknown(text.to_owned()), cx);
+        let patch = write.patch.clone();
         self.look_again(Writing::Doubtful(write), cx);
+        if let Some(patch) = patch {
+            self.answer_patch(&patch, Err((Class::Lost, text)), cx);
+        }
     }
 
     fn look_again(&mut self, writing: Writing, cx: &mut Context<'_>) {
@@ -138,7 +160,12 @@ impl Object {
                 self.next_pass = cx.tick();
             }
             Writing::Conflicted(_) | Writing::Doubtful(_) if refreshed => self.changed(replicas, cx),
-            Writing::Withheld(write) | Writing::Queued(write) if replicas != write.from => self.changed(replicas, cx),
+            Writing::Withheld(write) | Writing::Queued(write) if replicas != write.from => {
+                self.changed(replicas, cx);
+                if let Some(patch) = &write.patch {
+                    self.answer_patch(patch, Err((Class::Conflict, "somebody else wrote in between")), cx);
+                }
+            }
             Writing::Idle => self.notice(replicas, cx),
             running => self.writing = running,
         }
@@ -154,7 +181,7 @@ impl Object {
             _ if known == Some(replicas) => {}
             Some((from, to)) if to == replicas && known == Some(from) => {
                 let why = "a write whose answer was lost has landed".to_owned();
-                self.landed(&Write { from, to, tries: 0, why }, cx);
+                self.landed(&Write { from, to, tries: 0, why, patch: None }, cx);
             }
             _ => self.foreign(replicas, cx),
         }
@@ -207,13 +234,28 @@ impl Object {
 
     /// Gives up a write because the object itself changes: one that is on its way may still land.
     pub(crate) fn drop_write(&mut self, cx: &mut Context<'_>) {
-        self.writing = match std::mem::replace(&mut self.writing, Writing::Idle) {
+        match std::mem::replace(&mut self.writing, Writing::Idle) {
             Writing::Running { write, .. } => {
                 cx.leave_write();
-                Writing::Doubtful(write)
+                let patch = write.patch.clone();
+                self.writing = Writing::Doubtful(write);
+                if let Some(patch) = patch {
+                    self.answer_patch(&patch, Err((Class::Lost, "the object has changed")), cx);
+                }
             }
-            Writing::Doubtful(write) => Writing::Doubtful(write),
-            Writing::Idle | Writing::Withheld(_) | Writing::Queued(_) | Writing::Conflicted(_) => Writing::Idle,
-        };
+            Writing::Doubtful(write) => self.writing = Writing::Doubtful(write),
+            Writing::Queued(write) => {
+                self.writing = Writing::Queued(write);
+                self.cancel_write("the object has changed", cx);
+            }
+            Writing::Idle | Writing::Withheld(_) | Writing::Conflicted(_) => {}
+        }
+    }
+
+    /// Gives up a write that was not sent.
+    pub(crate) fn cancel_write(&mut self, why: &str, cx: &mut Context<'_>) {
+        if let Writing::Queued(Write { patch: Some(patch), .. }) = std::mem::replace(&mut self.writing, Writing::Idle) {
+            self.answer_patch(&patch, Err((Class::Unavailable, why)), cx);
+        }
     }
 }

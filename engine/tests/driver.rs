@@ -9,14 +9,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::{Evidence, TargetState};
-use tidegate_calculator::policy::Policy;
+use tidegate_calculator::operation::facts::{Inspection, TargetFacts};
+use tidegate_calculator::operation::spec::{HookSpec, Http, Item, Work};
+use tidegate_calculator::operation::{Action, Class, Failure, Outcome};
+use tidegate_calculator::policy::{Policy, Settings};
 use tidegate_calculator::source::{
     ConfigError, Deadline, EndpointId, Measured, MetricSpec, MetricType, Milli, Occasion, Parameters, ReadError,
     ReadErrorKind, Reading, Readings, TriggerSpec, Wake,
 };
 use tidegate_calculator::time::{Now, Span, Tick};
 use tidegate_engine::driver::{Handle, World, start};
-use tidegate_engine::ports::{Clock, Journal, Objects, Resolver, Sources, Target};
+use tidegate_engine::ports::{Clock, Journal, Objects, Operations, Resolver, Sources, Target};
 use tidegate_engine::protocol::{ApplyError, Change, Entry, Event, JournalError, Seen, TargetError, Tenure, Version};
 use tidegate_engine::subject::{ObjectId, References, Subject, TargetRef, Trigger};
 use tokio::sync::{mpsc, watch};
@@ -35,6 +38,8 @@ struct Memory {
     changes: Option<mpsc::Sender<Change>>,
     /// How long the next parameters take to be found, one after the other; at once when this is empty.
     waits: VecDeque<Duration>,
+    /// When hooks were called: the first call panics, the second one hangs.
+    hooked: Vec<Instant>,
 }
 
 #[derive(Clone, Default)]
@@ -128,6 +133,33 @@ impl Target for Shared {
 }
 
 #[async_trait]
+impl Operations for Shared {
+    async fn perform(&self, _: &ObjectId, target: &TargetRef, hooks: &HookSpec, action: &Action) -> Outcome {
+        assert_eq!(hooks.pre_scale.len(), 1);
+        match action {
+            Action::Inspect => {
+                let seen = self.seen(&target.name).expect("it is there");
+                let (replicas, version) = (seen.state.replicas, seen.version.0.to_string());
+                let target = TargetFacts { replicas, version, ..TargetFacts::default() };
+                Outcome::Inspected(Box::new(Inspection { target, ..Inspection::default() }))
+            }
+            Action::CallHttp { .. } => {
+                let calls = self.with(|memory| {
+                    memory.hooked.push(Instant::now());
+                    memory.hooked.len()
+                });
+                assert!(calls > 1, "a hook with a defect");
+                if calls == 2 {
+                    std::future::pending::<()>().await;
+                }
+                Outcome::Done
+            }
+            other => Outcome::Failed(Failure::new(Class::Config, &format!("nobody asks for {other:?} here"))),
+        }
+    }
+}
+
+#[async_trait]
 impl Journal for Shared {
     async fn store(&self, id: &ObjectId, entry: &Entry) -> Result<(), JournalError> {
         self.with(|memory| memory.entries.push((id.name.to_string(), entry.clone())));
@@ -164,6 +196,7 @@ fn subject(name: &str, polling_seconds: i64) -> Subject {
     };
     Subject {
         id: ObjectId::new("shop", name),
+        uid: name.into(),
         generation: 1,
         created: Timestamp::from_second(1_767_225_600).unwrap(),
         policy,
@@ -174,6 +207,7 @@ fn subject(name: &str, polling_seconds: i64) -> Subject {
         target: target(name),
         hold: None,
         faults: Vec::new(),
+        hooks: None,
     }
 }
 
@@ -187,6 +221,7 @@ async fn world(objects: &[(&str, i64, Option<i64>)]) -> (Shared, Handle, JoinHan
         sources: Arc::new(shared.clone()),
         resolver: Arc::new(shared.clone()),
         target: Arc::new(shared.clone()),
+        operations: Arc::new(shared.clone()),
         journal: Arc::new(shared.clone()),
         clock: Arc::new(TestClock(Instant::now())),
     };
@@ -342,4 +377,37 @@ async fn a_standby_with_a_refused_object_ends_at_once() {
     handle.drain().await;
     running.await.unwrap();
     assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_panics_or_hangs_is_lost_and_goes_again() {
+    let (shared, handle, running, _hold) = world(&[]).await;
+    let sender = shared.with(|memory| {
+        memory.replicas.insert("orders".to_owned(), (3, 1));
+        memory.backlog.insert("orders".to_owned(), 10);
+        memory.changes.take().unwrap()
+    });
+    let item = Item { name: "drain".to_owned(), work: Work::Http(Http::default()), ..Item::default() };
+    let hooks = HookSpec { pre_scale: vec![item], post_scale: Vec::new() };
+    let mut subject = Subject { hooks: Some(Arc::new(hooks)), ..subject("orders", 1) };
+    subject.policy.settings = Settings { downscale_window: Span::ZERO, ..Settings::default() };
+    sender.send(Change::Set(Box::new(subject), Checkpoint::default())).await.unwrap();
+    sender.send(Change::Target(target("orders"), shared.seen("orders"))).await.unwrap();
+    let begun = Instant::now();
+    while replicas(&shared, "orders") == 3 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(begun.elapsed() < Duration::from_mins(5), "{:?}", shared.with(|memory| memory.hooked.clone()));
+    }
+    assert_eq!(replicas(&shared, "orders"), 2);
+    let calls = shared.with(|memory| memory.hooked.clone());
+    assert_eq!(calls.len(), 3);
+    // The second hangs for 90 s and rests for 5 s.
+    let hung = calls[2] - calls[1];
+    assert!(hung >= Duration::from_secs(95) && hung < Duration::from_secs(97), "{hung:?}");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let snapshot = handle.ask(None).await.unwrap().remove(0);
+    assert_eq!(snapshot.last_change.map(|change| (change.from, change.to)), Some((3, 2)));
+    assert!(snapshot.operations.is_none_or(|operations| operations.running.is_none()));
+    handle.drain().await;
+    running.await.unwrap();
 }

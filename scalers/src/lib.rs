@@ -40,12 +40,17 @@ mod kubernetes;
 mod location;
 #[cfg_attr(
     not(any(
-        feature = "cron",
-        feature = "http",
         feature = "cluster-metrics",
+        feature = "cron",
+        feature = "flink",
+        feature = "kafka",
         feature = "kubernetes",
+        feature = "metrics-api",
         feature = "mongodb",
-        feature = "redis"
+        feature = "prometheus",
+        feature = "rabbitmq",
+        feature = "redis",
+        feature = "websocket"
     )),
     allow(dead_code)
 )]
@@ -78,6 +83,8 @@ mod websocket;
 
 pub use docs::{explain, page, schema, table};
 pub use endpoint::Endpoints;
+#[cfg(feature = "http")]
+pub use http::caller;
 pub use parameters::Known;
 pub use registry::{Checked, TriggerType, check, open, tells_metrics_itself, trigger_type, trigger_types};
 pub use scaler::{Scaler, Watch};

@@ -35,6 +35,7 @@ fn snapshot(millis: i64, change: Option<(i64, u32, u32)>) -> Snapshot {
         next_check: None,
         last_active: None,
         last_change: change.map(|(millis, from, to)| LastChange { at: at(millis), from, to, why: String::new() }),
+        operations: None,
         errors: Vec::new(),
         now: Now { tick: Tick(millis), wall: at(millis) },
     }

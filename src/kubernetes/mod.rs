@@ -16,6 +16,7 @@ pub mod known;
 pub mod lease;
 pub mod objects;
 pub mod once;
+pub mod operations;
 mod patience;
 pub mod rbac;
 pub mod record;

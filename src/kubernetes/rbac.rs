@@ -204,6 +204,54 @@ pub const RULES: &[Rule] = &[
         scope: Scope::Watched,
     },
     Rule {
+        group: "apps",
+        resources: &["deployments", "statefulsets", "replicasets"],
+        names: &[],
+        verbs: &["patch"],
+        why: "the annotation that names the savepoint of a Flink job which was stopped; hooks alone write it",
+        scope: Scope::Watched,
+    },
+    Rule {
+        group: "",
+        resources: &["pods"],
+        names: &[],
+        verbs: &["patch"],
+        why: "the deletion cost of pods, so that the TaskManagers with the least work leave first; hooks alone write it",
+        scope: Scope::Watched,
+    },
+    Rule {
+        group: "batch",
+        resources: &["jobs"],
+        names: &[],
+        verbs: &["get", "create"],
+        why: "the Jobs of hooks",
+        scope: Scope::Watched,
+    },
+    Rule {
+        group: "flink.apache.org",
+        resources: &["flinkdeployments"],
+        names: &[],
+        verbs: &["get", "list", "watch", "patch"],
+        why: "FlinkDeployments as targets of hooks, which are suspended and resumed",
+        scope: Scope::Watched,
+    },
+    Rule {
+        group: "flink.apache.org",
+        resources: &["flinkdeployments/scale"],
+        names: &[],
+        verbs: &["get", "patch", "update"],
+        why: "scaling them",
+        scope: Scope::Watched,
+    },
+    Rule {
+        group: "flink.apache.org",
+        resources: &["flinkstatesnapshots"],
+        names: &[],
+        verbs: &["get", "list", "create"],
+        why: "the checkpoints that the Flink Kubernetes Operator takes before a change",
+        scope: Scope::Watched,
+    },
+    Rule {
         group: "coordination.k8s.io",
         resources: &["leases"],
         names: &[KEDA_LEASE],
@@ -394,7 +442,7 @@ mod tests {
             first.contains("clustertriggerauthentications") && !first.contains("secrets") && !first.contains("/scale")
         );
         assert_eq!(narrow.matches("name: tidegate-scaling\n  namespace: shop").count(), 2);
-        assert_eq!(narrow.matches("deployments/scale").count(), 2, "once a namespace");
+        assert_eq!(narrow.matches("\"deployments/scale\"").count(), 2, "once a namespace");
         assert_eq!(narrow.matches("\"secrets\"").count(), 3, "and in our own, for ClusterTriggerAuthentications");
     }
 }

@@ -5,9 +5,11 @@
 
 mod conditions;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tidegate_calculator::decision::{Health, Limit};
 use tidegate_calculator::policy::Pause;
 use tidegate_crds::scale_record::{self, LastChange, Target};
@@ -17,6 +19,11 @@ use tidegate_engine::snapshot::Phase;
 use tidegate_engine::subject::{Fault, ObjectId, Subject, TargetRef};
 
 use super::status::{LONGEST_MESSAGE, count, cut, seconds};
+
+/// Where the operation that is under way stands in a record's `operation`.
+const STATE: &str = "state";
+/// Where what operations have left behind stands there.
+const AFTERMATH: &str = "aftermath";
 
 /// Who owns the fields that we write.
 pub const FIELD_MANAGER: &str = "tidegate";
@@ -51,7 +58,7 @@ pub fn next(
         limited_by: entry.limited_by.filter(|limit| *limit != Limit::Metrics).map(|limit| limit.reason().to_owned()),
         mode: Some(mode(&entry.phase).to_owned()),
         last_change: last_change.or_else(|| previous.last_change.clone().filter(|_| same)),
-        operation: previous.operation.clone().filter(|_| same),
+        operation: operation_of(entry).or_else(|| previous.operation.clone().filter(|_| same && checkpoint.is_none())),
         observed: observed_of(entry.observed).or_else(|| previous.observed.filter(|_| same)),
         checkpoint: checkpoint.or_else(|| previous.checkpoint.clone()),
         conditions: conditions::next(&target, entry, &previous.conditions, lost, &now),
@@ -92,6 +99,19 @@ fn observed_of(seen: Observed) -> Option<scale_record::Observed> {
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let stored = scale_record::Observed { agreed: count(seen.agreed), differed: count(seen.differed) };
     (seen != Observed::default()).then_some(stored)
+}
+
+/// The operation that is under way and what operations have left behind, as a record keeps them.
+pub fn operation(record: &ScaleRecordStatus) -> (Option<Arc<str>>, Option<Arc<str>>) {
+    let text = |field: &str| Some(record.operation.as_ref()?.get(field)?.as_str()?.into());
+    (text(STATE), text(AFTERMATH))
+}
+
+/// The stored form; nothing for an object without any.
+fn operation_of(entry: &Entry) -> Option<Map<String, Value>> {
+    let fields = [(STATE, &entry.operation), (AFTERMATH, &entry.aftermath)];
+    let texts = fields.into_iter().filter_map(|(field, text)| Some((field.to_owned(), text.as_deref()?.into())));
+    Some(texts.collect::<Map<_, _>>()).filter(|map| !map.is_empty())
 }
 
 /// The first failing trigger that a record tells of.

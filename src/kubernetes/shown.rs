@@ -15,6 +15,7 @@ use super::{record, status};
 /// What is stored of an object. What people see counts as shown as far as it is about this subject; without one nothing does.
 pub(super) fn stored(facts: &ObjectFacts, subject: Option<&Subject>) -> Stored {
     let record = of_target(facts);
+    let (operation, aftermath) = record.map(record::operation).unwrap_or_default();
     Stored {
         checkpoint: checkpoint(facts),
         activity: status::last_activity(&facts.status),
@@ -23,6 +24,8 @@ pub(super) fn stored(facts: &ObjectFacts, subject: Option<&Subject>) -> Stored {
         shown: record.zip(subject).and_then(|(record, subject)| shown(facts, record, subject)),
         observed: record.and_then(record::observed).unwrap_or_default(),
         metrics: status::read_metric_names(facts),
+        operation,
+        aftermath,
     }
 }
 

@@ -17,6 +17,7 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tidegate_engine::driver::{self, Handle, World};
+use tidegate_engine::ports::NoOperations;
 use tidegate_engine::protocol::Tenure;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -139,6 +140,7 @@ fn assemble(client: Client, settings: &Settings, candidate: Candidate, ignore_li
         sources: Arc::new(TriggerSources::within(Arc::new(surroundings))),
         resolver,
         target,
+        operations: Arc::new(NoOperations),
         journal: Arc::new(journal),
         clock: Arc::new(MachineClock::new()),
     };

@@ -32,6 +32,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tidegate_engine::driver::{self, Handle, World};
+use tidegate_engine::ports::NoOperations;
 use tidegate_engine::protocol::Tenure;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -194,6 +195,7 @@ pub async fn start(options: Options) -> Result<Local, LocalError> {
         sources: Arc::new(TriggerSources::new()),
         resolver: Arc::new(FileResolver { machine: machine.clone(), cluster_namespace: namespace }),
         target: Arc::new(ProcessTarget(deployments)),
+        operations: Arc::new(NoOperations),
         journal: Arc::new(DirectoryJournal(records)),
         clock: Arc::new(MachineClock::new()),
     };

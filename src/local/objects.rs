@@ -162,6 +162,10 @@ mod tests {
             fallbacks: Vec::new(),
             faults: Vec::new(),
             observed: Observed::default(),
+            operation: None,
+            aftermath: None,
+            operation_conditions: Vec::new(),
+            holds_object: false,
             checkpoint: Some(Checkpoint(text.to_owned())),
         }
     }

@@ -155,5 +155,6 @@ fn describe(event: &Event) -> String {
         Event::CheckpointLost(why) => {
             format!("its memory starts anew: nothing is lowered for one window, the cooldown begins anew: {why}")
         }
+        Event::Operation { message, .. } => message.clone(),
     }
 }

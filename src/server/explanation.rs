@@ -7,7 +7,7 @@ use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::policy::Policy;
 use tidegate_calculator::time::{Span, Tick};
 use tidegate_engine::protocol::TargetError;
-use tidegate_engine::snapshot::{Phase, Snapshot};
+use tidegate_engine::snapshot::{OperationWait, Operations, Phase, Snapshot};
 use tidegate_engine::subject::{Finding, Hold, Subject};
 
 use super::triggers;
@@ -37,7 +37,7 @@ impl Explanation {
 /// Explains what an object is doing at the moment of its snapshot. Times of day are UTC.
 pub fn explain(snapshot: &Snapshot) -> Explanation {
     let heading = format!("{}  {}  {}   {}", snapshot.id, snapshot.target, replicas(snapshot), moment(snapshot));
-    let lines = match &snapshot.phase {
+    let mut lines = match &snapshot.phase {
         Phase::Starting => starting(snapshot),
         Phase::Running => decided(snapshot),
         Phase::Paused => paused(snapshot),
@@ -46,7 +46,43 @@ pub fn explain(snapshot: &Snapshot) -> Explanation {
         Phase::TargetFailed(error) => target_failed(snapshot, error),
         Phase::Quarantined(panic) => quarantined(snapshot, panic),
     };
+    lines.extend(snapshot.operations.iter().flat_map(|operations| operated(operations, snapshot)));
     Explanation { heading, lines }
+}
+
+/// What hooks do, or wait for.
+fn operated(operations: &Operations, snapshot: &Snapshot) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(running) = &operations.running {
+        let words = &running.explanation;
+        lines.push(format!(" operation: {}", words.headline));
+        lines.push(format!("  waits for {}", words.waiting));
+        lines.extend(words.jobs.iter().map(|job| format!("  job {job}")));
+        lines.extend(words.reasons.iter().map(|reason| format!("  {reason}")));
+    }
+    lines.extend(operations.waits.map(|wait| match wait {
+        OperationWait::Until(direction, until) => {
+            let left = snapshot.now.tick.age(until);
+            format!(" the next {} waits {left} for the pause after the last operation", direction.as_str())
+        }
+        OperationWait::Changed(direction) => format!(
+            " the next {} waits for a change of the object or a policy: the last operation failed because of a setting",
+            direction.as_str()
+        ),
+        OperationWait::Unreadable(direction) => format!(
+            " no {} happens: what is stored of an operation cannot be read; take it out of the record",
+            direction.as_str()
+        ),
+    }));
+    // While an operation runs it tells of the jobs itself.
+    let parked = operations.parked.iter().filter(|_| operations.running.is_none());
+    lines.extend(parked.map(|job| {
+        let path = job.path.as_deref().unwrap_or("a path that is not known");
+        format!(" job {} is stopped, its savepoint is at {path}", job.name)
+    }));
+    let told = operations.conditions.iter().filter(|condition| condition.holds);
+    lines.extend(told.map(|condition| format!(" {}: {}", condition.name, condition.message)));
+    lines
 }
 
 /// The decision that would have been acted on, and why it was not.
@@ -219,8 +255,10 @@ mod tests {
     use super::*;
     use std::sync::Arc;
     use tidegate_calculator::decision::{Decision, Step};
+    use tidegate_calculator::operation::Direction;
+    use tidegate_calculator::operation::progress::Parked;
     use tidegate_calculator::source::{Problem, ReadError, ReadErrorKind};
-    use tidegate_engine::protocol::LastChange;
+    use tidegate_engine::protocol::{LastChange, OperationCondition};
     use tidegate_engine::subject::Severity;
 
     #[test]
@@ -315,5 +353,30 @@ mod tests {
         snapshot.phase = Phase::Paused;
         snapshot.decision = None;
         assert!(explain(&snapshot).lines[0].starts_with(" paused by an annotation"));
+    }
+
+    #[test]
+    fn what_hooks_wait_for_and_have_stopped_is_said() {
+        let mut snapshot = snapshot("orders", 8);
+        let before = explain(&snapshot).lines.len();
+        let parked = Parked { name: "enrich".to_owned(), path: Some("s3://b/1".to_owned()), ..Parked::default() };
+        let condition = |name: &str, holds| OperationCondition {
+            name: name.to_owned(),
+            holds,
+            message: "three in a row".to_owned(),
+            direction: Direction::ScaleDown,
+        };
+        snapshot.operations = Some(Box::new(Operations {
+            waits: Some(OperationWait::Until(Direction::ScaleDown, snapshot.now.tick + Span::seconds(90))),
+            parked: vec![parked],
+            conditions: vec![condition("CheckpointsFailing", true), condition("JarMissing", false)],
+            ..Operations::default()
+        }));
+        let expected = [
+            " the next ScaleDown waits 1 m 30 s for the pause after the last operation",
+            " job enrich is stopped, its savepoint is at s3://b/1",
+            " CheckpointsFailing: three in a row",
+        ];
+        assert_eq!(explain(&snapshot).lines[before..], expected);
     }
 }

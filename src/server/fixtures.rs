@@ -38,6 +38,7 @@ pub(crate) fn subject(name: &str) -> Subject {
     policy.max = 10;
     let triggers = vec![Trigger { spec: redis("jobs"), references }];
     Subject {
+        uid: id.to_string().into(),
         id,
         generation: 1,
         created: "2026-11-25T12:00:00Z".parse().unwrap(),
@@ -46,6 +47,7 @@ pub(crate) fn subject(name: &str) -> Subject {
         target,
         hold: None,
         faults: Vec::new(),
+        hooks: None,
     }
 }
 
@@ -90,6 +92,7 @@ pub(crate) fn snapshot(name: &str, replicas: u32) -> Snapshot {
         next_check: Some(now.tick + Span::seconds(15)),
         last_active: None,
         last_change: None,
+        operations: None,
         errors: vec![0],
         now,
     }

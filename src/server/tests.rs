@@ -157,7 +157,7 @@ mod world {
     };
     use tidegate_calculator::time::{Now, Tick};
     use tidegate_engine::driver::World;
-    use tidegate_engine::ports::{Clock, Journal, Objects, Resolver, Sources, Target};
+    use tidegate_engine::ports::{Clock, Journal, NoOperations, Objects, Resolver, Sources, Target};
     use tidegate_engine::protocol::{ApplyError, Change, Entry, Event, JournalError, Seen, TargetError, Version};
     use tidegate_engine::subject::{References, TargetRef};
 
@@ -167,11 +167,12 @@ mod world {
     pub(super) struct Always;
     pub(super) struct Fixed(Instant);
 
-    pub(super) fn world(changes: Vec<Change>) -> World<Told, Always, Always, Always, Always, Fixed> {
+    pub(super) fn world(changes: Vec<Change>) -> World<Told, Always, Always, Always, NoOperations, Always, Fixed> {
         let always = Arc::new(Always);
         let [sources, resolver] = [always.clone(), always.clone()];
         let [target, journal] = [always.clone(), always];
-        World { objects: Told(changes), sources, resolver, target, journal, clock: Arc::new(Fixed(Instant::now())) }
+        let (operations, clock) = (Arc::new(NoOperations), Arc::new(Fixed(Instant::now())));
+        World { objects: Told(changes), sources, resolver, target, operations, journal, clock }
     }
 
     pub(super) fn changes() -> Vec<Change> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidegate_calculator::observation::{Evidence, TargetState};
+use tidegate_calculator::operation::{Class, Failure, Outcome};
 use tidegate_calculator::source::{EndpointId, ReadError, ReadErrorKind, Readings};
 use tidegate_calculator::time::{Span, Tick};
 use tidegate_engine::protocol::{
@@ -42,6 +43,12 @@ impl Simulation {
                 self.write(Write { call, target, replicas, version });
             }
             Command::Store(call, object, entry) => self.store(call, object, *entry),
+            Command::Perform(call, work) => {
+                // Simulated objects have no hooks, so nobody asks for this.
+                let failure = Failure::new(Class::Config, "hooks need a cluster");
+                let input = Input::Performed(call, work.call.number, Box::new(Outcome::Failed(failure)));
+                self.bring(self.now + self.faults.latency, input);
+            }
             Command::Announce(object, event) => self.announce(object, event),
             Command::Close(ticket) => {
                 if let Some(process) = &mut self.process {

@@ -72,6 +72,10 @@ impl Surroundings for Files<'_> {
         self.for_cluster
     }
 
+    fn performs_hooks(&self) -> bool {
+        self.for_cluster
+    }
+
     fn target(&self, target: &TargetRef) -> Sight<()> {
         self.find_target(target).map_or(Sight::Absent, |_| Sight::Here(()))
     }

@@ -1,6 +1,7 @@
 //! Who an object is: its name, its namespace, its birth, its annotations.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -44,6 +45,12 @@ pub(super) fn is_subdomain(name: &str) -> bool {
             && bytes.iter().all(|b| alphanumeric(b) || *b == b'-')
     };
     name.split('.').all(label)
+}
+
+/// What stays the same for the object's whole life; its id where nothing says more.
+pub(super) fn uid(object: &Value, id: &ObjectId) -> Arc<str> {
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).filter(|uid| !uid.is_empty());
+    uid.map_or_else(|| id.to_string().into(), Into::into)
 }
 
 /// When the object was created; `otherwise` if it does not say.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use tidegate_calculator::operation::spec::HookSpec;
 use tidegate_calculator::policy::{Consent, Policy, Settings};
 use tidegate_calculator::rules::Rules;
 use tidegate_crds::annotations::POLICIES;
@@ -11,7 +12,7 @@ use tidegate_engine::subject::{Finding, ObjectId, Subject, TargetRef, Trigger};
 
 use super::annotations::Steering;
 use super::findings::Findings;
-use super::policies::{self, Attached, Base};
+use super::policies::{self, Attached, Base, Fit};
 use super::replicas::Bounds;
 use super::surroundings::Surroundings;
 use super::{annotations, behavior, fallback, fingerprint, metadata, refused, replicas, schema, target, triggers};
@@ -27,6 +28,9 @@ pub struct Validated {
     pub created: Timestamp,
     /// The object as the engine obeys it; none if and only if an object-level error is among the findings.
     pub subject: Option<Box<Subject>>,
+    /// The hooks of all its policies that take part, for the subject: a change of its replicas is an operation where they take part.
+    /// None without any.
+    pub hooks: Option<Arc<HookSpec>>,
     /// Everything that there is to say about it.
     pub findings: Vec<Finding>,
 }
@@ -60,7 +64,9 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
 
     let attached = id.as_ref().map_or_else(Attached::default, |id| {
         let rests = (bounds.min == 0 || bounds.idle.is_some()) && !steering.force_activation;
-        let base = Base { max: bounds.max, rests, fallback: fallback.is_some() };
+        let zero = bounds.idle.unwrap_or(bounds.min) == 0 && !steering.force_activation;
+        let fit = Fit { target: target.as_ref(), zero };
+        let base = Base { max: bounds.max, rests, fallback: fallback.is_some(), fit };
         let names = all_annotations.get(POLICIES).map(String::as_str);
         policies::attach(names, id, &triggers, base, known, &mut findings)
     });
@@ -69,6 +75,7 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
     let subject = match (&id, &target) {
         (Some(id), Some(target)) if !findings.refused => Some(Box::new(Subject {
             id: id.clone(),
+            uid: metadata::uid(value, id),
             generation: fingerprint::with_policies(fingerprint::generation(value, &all_annotations), attached.print),
             created,
             policy: Policy {
@@ -83,10 +90,11 @@ pub fn scaled_object(value: &Value, known: &dyn Surroundings, settings: &Setting
             target: target.clone(),
             hold: attached.hold,
             faults: attached.faults,
+            hooks: attached.hooks.clone(),
         })),
         _ => None,
     };
-    Validated { id, target, created, subject, findings: findings.list }
+    Validated { id, target, created, subject, hooks: attached.hooks, findings: findings.list }
 }
 
 /// The triggers of a `ScaledObject`, whatever else is wrong with it; none if it has no name or does not say what it scales.

@@ -54,6 +54,11 @@ pub trait Surroundings {
         true
     }
 
+    /// Whether hooks of policies are performed here: they change pods, jobs and other systems, which only a cluster has.
+    fn performs_hooks(&self) -> bool {
+        true
+    }
+
     /// Whether the target is there.
     fn target(&self, _target: &TargetRef) -> Sight<()> {
         Sight::Unseen

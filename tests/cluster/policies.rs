@@ -81,8 +81,7 @@ fn awaited() {
 
     policy(&space, &json!({ "triggers": [{ "name": "lag", "onError": "Hold" }] }));
     until_fault(&space, "PolicyInvalid", "PolicyCheckFailed", "\"lag\" is no trigger of the object");
-    let hook = json!({ "name": "state", "flink": { "restUrl": "http://flink:8081" } });
-    policy(&space, &json!({ "hooks": { "preScale": [hook] } }));
+    policy(&space, &json!({ "hooks": { "preScale": [{ "name": "state", "flink": {} }] } }));
     until_fault(&space, "PolicyInvalid", "HooksNotSupported", "spec.hooks");
     assert_eq!(space.replicas("app"), Some(6));
 
@@ -138,11 +137,17 @@ fn refused() {
         "name": "a", "start": "0 1 * * *", "end": end, "timeZone": "UTC", "minReplicaCount": min, "maxReplicaCount": 5,
     }] })
     };
+    let hook = |said: Value, flink: Value| {
+        let mut hook = json!({ "name": "a", "flink": flink });
+        hook.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+        json!({ "hooks": { "preScale": [hook] } })
+    };
     let good = [
         step(json!({ "above": "0.8", "for": "1h30m", "change": "+50%" })),
         gate(json!({ "below": 0 })),
         schedule(5, "0 2 * * *"),
         json!({ "vertical": [{ "container": "a" }], "victims": { "idle": {} } }),
+        hook(json!({ "onFailure": { "scaleUp": "Proceed", "toZero": "Abort" } }), json!({ "strategy": "Auto" })),
     ];
     for spec in good {
         of(&spec).unwrap_or_else(|why| panic!("{spec}: {why}"));
@@ -160,6 +165,23 @@ fn refused() {
         (schedule(1, "0 1 * * *"), "start and end must differ"),
         (twice, "uplicate"),
         (json!({ "hooks": { "preScale": [{ "name": "a" }] } }), "exactly one of flink, http and job is needed"),
+        (
+            hook(json!({ "onFailure": { "toZero": "Proceed" } }), json!({})),
+            "only Abort is possible for toZero and fromZero",
+        ),
+        (
+            hook(json!({ "onFailure": { "scaleUp": "Proceed" } }), json!({ "strategy": "StopRestore" })),
+            "with strategy StopRestore only Abort is possible",
+        ),
+        (
+            hook(json!({}), json!({ "jobs": { "list": [{ "name": "a", "run": { "jar": { "url": "https://x" } } }] } })),
+            "sha256 is needed with url",
+        ),
+        (
+            hook(json!({}), json!({ "jobs": { "list": [{ "name": "a", "raiseVertices": ["source"] }] } })),
+            "should match",
+        ),
+        (json!({ "hooks": { "postScale": [{ "name": "a", "flink": {} }] } }), "a hook after a change is http or job"),
     ];
     for (spec, why) in bad {
         let said = of(&spec).expect_err(&spec.to_string());

@@ -25,11 +25,12 @@ pub(super) fn look(policy: &Policy, watch: &mut Watch, now: Tick, draft: &mut Dr
     let mut blocks = Blocks::default();
     for (place, gate) in policy.rules.gates.iter().enumerate() {
         let seen = watch.seen(gate.trigger.into());
+        let frozen = watch.rules.frozen;
         let Some(door) = watch.rules.gates.get_mut(place) else { continue };
         // Validation admits no more than 255 gates; one beyond them forbids all the same, under the name of the 256th.
         let index = u8::try_from(place).unwrap_or(u8::MAX);
         let (up, down, until) = if let Some(seen) = seen {
-            turn(gate, door, seen, now, draft)
+            turn(gate, door, seen, (frozen, now), draft)
         } else {
             if door.opening.still.is_none() {
                 door.opening.reset();
@@ -69,8 +70,14 @@ fn settle(door: &mut Door, (closes, opens): (bool, bool), now: Tick) {
     }
 }
 
-/// One gate whose trigger has a value: whether it forbids raising and lowering, and when it turns.
-fn turn(gate: &Gate, door: &mut Door, seen: Seen, now: Tick, draft: &mut Draft) -> (bool, bool, Option<Tick>) {
+/// One gate whose trigger has a value: whether it forbids raising and lowering, and when it turns. Nothing closes one that is frozen.
+fn turn(
+    gate: &Gate,
+    door: &mut Door,
+    seen: Seen,
+    (frozen, now): (bool, Tick),
+    draft: &mut Draft,
+) -> (bool, bool, Option<Tick>) {
     let value = seen.compared.value;
     let closes = gate.closes.holds(value);
     // Whatever ends a gate waits until the window of its trigger is full.
@@ -78,7 +85,8 @@ fn turn(gate: &Gate, door: &mut Door, seen: Seen, now: Tick, draft: &mut Draft) 
     let release = gate.release.map_or(Span::ZERO, |release| release.held_for);
     let until = seen.until(now);
     settle(door, (closes, opens), now);
-    for (timer, holds, needed) in [(&mut door.closing, closes, gate.held_for), (&mut door.opening, opens, release)] {
+    let begins = closes && !frozen;
+    for (timer, holds, needed) in [(&mut door.closing, begins, gate.held_for), (&mut door.opening, opens, release)] {
         timer.see(Sight { holds, at: seen.at, broken: seen.broken }, None);
         timer.mark(needed, until);
     }

@@ -89,6 +89,17 @@ impl Memory {
         self.rules.as_deref().cloned().unwrap_or_else(|| RuleMemory::begin(last(&self.ups), last(&self.downs)))
     }
 
+    /// Whether gates may close from now on. While an operation of our own takes snapshots and restarts jobs, what their triggers see is our
+    /// own doing: no condition that closes a gate holds meanwhile, gates that are closed open as ever, and all others stay what they are.
+    pub fn freeze_gates(&mut self, frozen: bool) {
+        if frozen && self.rules.is_none() {
+            self.rules = Some(Box::new(self.rules()));
+        }
+        if let Some(rules) = &mut self.rules {
+            rules.frozen = frozen;
+        }
+    }
+
     /// Our own write succeeded, or turns out to have succeeded: `from` became `to` at `at`.
     ///
     /// Entering zero or idle clears recommendations and events; leaving it books what lies above `max(1, min)` and counts as activity.

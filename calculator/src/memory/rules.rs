@@ -32,6 +32,8 @@ pub struct RuleMemory {
     pub(crate) timers: Vec<Timer>,
     /// One entry a gate.
     pub(crate) gates: Vec<Door>,
+    /// Nothing closes a gate now: an operation of our own is what its trigger sees. Not stored.
+    pub(crate) frozen: bool,
 }
 
 /// Whether a count above its maximum is there because somebody said so or because time has passed.

@@ -1,6 +1,7 @@
 //! `hooks` of a `ScalingPolicy`: work before and after a change of the replicas, with what Flink needs.
 //!
-//! These are words only: no hook runs yet, and validation refuses a policy that has some.
+//! These are the words and what an API server can compare. Defaults and all other rules are validation's, which makes the hooks of an
+//! object of them.
 
 use std::collections::BTreeMap;
 
@@ -34,9 +35,9 @@ pub const CLAIM_MODES: &[&str] = &["NoClaim", "Claim"];
 /// What `flink.flinkDeployment.lastState` may say; absent means the first.
 pub const LAST_STATES: &[&str] = &["CheckpointFirst", "AsIs"];
 /// What `flink.flinkDeployment.zero` may say; absent means the first.
-pub const ZEROS: &[&str] = &["Suspend", "Refuse"];
+pub const ZEROS: &[&str] = &["Suspend"];
 /// What `flink.verify.checkpoint` may say; absent means the first.
-pub const VERIFY_CHECKPOINTS: &[&str] = &["Trigger", "None"];
+pub const VERIFY_CHECKPOINTS: &[&str] = &["Trigger", "Wait"];
 /// What `http.method` may say; absent means POST.
 pub const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
 /// What a `scheme` may say; absent means the first.
@@ -46,6 +47,8 @@ pub const SCHEMES: &[&str] = &["http", "https"];
 pub const MAX_HOOKS: usize = 8;
 /// The most jobs of one Flink cluster.
 const MAX_JOBS: usize = 64;
+/// The most vertices of one job that are named.
+const MAX_VERTICES: usize = 64;
 /// The longest address.
 const MAX_URL: usize = 2048;
 /// What an address looks like.
@@ -78,10 +81,16 @@ pub struct Hooks {
 /// One piece of work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "[has(self.flink), has(self.http), has(self.job)].exists_one(given, given)",
-    "message": "exactly one of flink, http and job is needed",
-}]))]
+#[schemars(extend("x-kubernetes-validations" = [
+    {
+        "rule": "[has(self.flink), has(self.http), has(self.job)].exists_one(given, given)",
+        "message": "exactly one of flink, http and job is needed",
+    },
+    {
+        "rule": "!has(self.flink) || !has(self.flink.strategy) || self.flink.strategy != 'StopRestore' || !has(self.onFailure) || (!has(self.onFailure.scaleUp) || self.onFailure.scaleUp == 'Abort') && (!has(self.onFailure.scaleDown) || self.onFailure.scaleDown == 'Abort')",
+        "message": "with strategy StopRestore only Abort is possible in onFailure",
+    },
+]))]
 pub struct Hook {
     /// The name of the hook.
     #[schemars(length(min = 1, max = MAX_NAME))]
@@ -116,9 +125,14 @@ pub struct Hook {
     pub job: Option<JobHook>,
 }
 
-/// What becomes of a change, by direction: Proceed or Abort. By default `scaleUp` proceeds and all others abort.
+/// What becomes of a change, by direction: Proceed or Abort. By default `scaleUp` proceeds and all others abort; where a job was stopped
+/// all abort.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "(!has(self.toZero) || self.toZero == 'Abort') && (!has(self.fromZero) || self.fromZero == 'Abort')",
+    "message": "only Abort is possible for toZero and fromZero",
+}]))]
 pub struct OnFailure {
     /// More replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,7 +218,7 @@ pub struct Jobs {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = SELECTS))]
     pub select: Option<String>,
-    /// Whether a batch job blocks a change (the default) or is ignored: it loses work when a `TaskManager` leaves.
+    /// Whether a batch job blocks a lowering (the default) or is ignored: it loses work when a `TaskManager` leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = BATCHES))]
     pub batch: Option<String>,
@@ -226,11 +240,11 @@ pub struct FlinkJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub name: Option<String>,
-    /// A regular expression that its whole name matches.
+    /// A regular expression that its whole name matches, without look-around and back-references.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub name_pattern: Option<String>,
-    /// Its id, 32 hexadecimal digits.
+    /// Its id, 32 hexadecimal digits. A job that is run again has another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), extend("pattern" = "^[0-9a-f]{32}$"))]
     pub id: Option<String>,
@@ -238,6 +252,10 @@ pub struct FlinkJob {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub share: Option<i32>,
+    /// Ids of vertices that may be raised although they were declared with parallelism 1. Others of these stay at 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "vertices")]
+    pub raise_vertices: Vec<String>,
     /// How it is started again: Flink gives back neither jar nor arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Box<Run>>,
@@ -279,8 +297,8 @@ pub struct Run {
         "message": "exactly one of name and url is needed",
     },
     {
-        "rule": "has(self.url) || (!has(self.sha256) && !has(self.authenticationRef))",
-        "message": "sha256 and authenticationRef go with url",
+        "rule": "has(self.url) == has(self.sha256) && (has(self.url) || !has(self.authenticationRef))",
+        "message": "sha256 is needed with url; it and authenticationRef go with url only",
     },
 ]))]
 pub struct Jar {
@@ -292,7 +310,7 @@ pub struct Jar {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_URL), extend("pattern" = URL))]
     pub url: Option<String>,
-    /// What it must be, 64 hexadecimal digits.
+    /// Its SHA-256, 64 hexadecimal digits. Needed with url: whoever serves it must not choose what is run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("pattern" = "^[0-9a-f]{64}$"))]
     pub sha256: Option<String>,
@@ -355,7 +373,7 @@ pub struct FlinkDeployment {
     /// Whether a job without state may be changed, false by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_stateless: Option<bool>,
-    /// Whether a checkpoint is taken first where the last state is used: `CheckpointFirst` by default.
+    /// Whether a checkpoint is taken first where upgradeMode is last-state (`CheckpointFirst`, the default) or not (`AsIs`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = LAST_STATES))]
     pub last_state: Option<String>,
@@ -363,7 +381,7 @@ pub struct FlinkDeployment {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 20))]
     pub backoff_limit: Option<i32>,
-    /// What zero replicas mean: Suspend by default.
+    /// What zero replicas mean: Suspend, with which the operator keeps the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ZEROS))]
     pub zero: Option<String>,
@@ -377,7 +395,7 @@ pub struct Verify {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration")]
     pub timeout: Option<String>,
-    /// Whether a checkpoint is triggered to prove it: Trigger by default.
+    /// Whether a checkpoint is triggered to prove it (Trigger, the default), or the job's next one is waited for (Wait).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = VERIFY_CHECKPOINTS))]
     pub checkpoint: Option<String>,
@@ -398,7 +416,7 @@ pub struct Http {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = METHODS))]
     pub method: Option<String>,
-    /// Its headers. Credentials belong into authenticationRef.
+    /// Its headers. Credentials belong into authenticationRef, and Idempotency-Key is set by the operation.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub headers: BTreeMap<String, String>,
@@ -412,7 +430,7 @@ pub struct Http {
     /// What answer is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
-    /// For work that goes on after the answer.
+    /// For work that goes on after the answer, which says so with the status 202.
     #[serde(rename = "async", default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<Async>,
 }
@@ -420,7 +438,7 @@ pub struct Http {
 /// What answer is well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Expect {
-    /// Its status: any of these, 200 to 299 by default.
+    /// Its status: any of these, 200 by default. With async, 202 says that the work goes on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         inner(range(min = 100, max = 599)),
@@ -433,7 +451,7 @@ pub struct Expect {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Async {
-    /// What is asked until the work is done.
+    /// What is asked with GET until the work is done: 202 goes on, 200 is done.
     #[schemars(length(max = MAX_URL), extend("pattern" = URL))]
     pub poll_url: String,
 }
@@ -441,7 +459,7 @@ pub struct Async {
 /// A Job in the namespace of the object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobHook {
-    /// Its template: metadata and spec of a Job.
+    /// Its template: metadata and spec of a Job. Its name is given by the operation.
     #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
     pub template: Map<String, Value>,
 }
@@ -453,6 +471,16 @@ fn directions(_: &mut SchemaGenerator) -> Schema {
         "items": { "type": "string", "enum": HOOK_DIRECTIONS },
         "minItems": 1,
         "maxItems": HOOK_DIRECTIONS.len(),
+        "x-kubernetes-list-type": "set",
+    })
+}
+
+/// A list of ids of vertices, each once.
+fn vertices(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": { "type": "string", "maxLength": 32, "pattern": "^[0-9a-f]{32}$" },
+        "maxItems": MAX_VERTICES,
         "x-kubernetes-list-type": "set",
     })
 }

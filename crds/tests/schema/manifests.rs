@@ -277,7 +277,7 @@ fn full_policy(kind: &str) -> Value {
             "service": { "name": "flink", "port": 8081, "scheme": "https" }, "authenticationRef": { "name": "flink" },
             "strategy": "Auto", "slotsPerTaskManager": "Auto",
             "jobs": { "select": "Listed", "batch": "Block", "list": [{
-                "namePattern": "enrich-.*", "share": 2,
+                "namePattern": "enrich-.*", "share": 2, "raiseVertices": ["cbc357ccb763df2852fee8c4fc7d55f2"],
                 "run": {
                     "jar": { "url": "https://jars/a.jar", "sha256": "0", "authenticationRef": { "name": "jars" } },
                     "entryClass": "com.example.Enrich", "programArgs": ["--topic", "orders"],

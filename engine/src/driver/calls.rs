@@ -4,14 +4,16 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use tidegate_calculator::operation::{Class, Failure as Failed, Outcome};
 use tidegate_calculator::source::{Occasion, ReadError, ReadErrorKind};
 use tidegate_calculator::time::Span;
+use tokio::sync::Semaphore;
 
 use crate::defect;
-use crate::ports::{Journal, Resolver, Sources, Target};
-use crate::protocol::{ApplyError, Call, Entry, Input, JournalError, TargetError, Version};
+use crate::ports::{Journal, Operations, Resolver, Sources, Target};
+use crate::protocol::{ApplyError, Call, Entry, Input, JournalError, TargetError, Version, Work};
 use crate::subject::{ObjectId, Subject, TargetRef};
-use crate::{APPLY_DEADLINE, REFRESH_DEADLINE, STORE_DEADLINE};
+use crate::{APPLY_DEADLINE, PERFORM_DEADLINE, REFRESH_DEADLINE, STORE_DEADLINE};
 
 /// The end of a call.
 pub(super) enum Done<S> {
@@ -107,4 +109,23 @@ pub(super) async fn store<S, J: Journal>(port: Arc<J>, call: Call, id: ObjectId,
     let result = guarded(STORE_DEADLINE, port.store(&id, &entry)).await;
     let result = result.unwrap_or_else(|failure| Err(JournalError::Unavailable(failure.text("the journal"))));
     Done::Answer(Input::Stored(call, result))
+}
+
+pub(super) async fn perform<S, P: Operations>(
+    port: Arc<P>,
+    room: Arc<Semaphore>,
+    call: Call,
+    work: Box<Work>,
+) -> Done<S> {
+    let result = guarded(PERFORM_DEADLINE, async {
+        // The room is never closed; without a place in it nothing would be bounded.
+        let Ok(_place) = room.acquire().await else {
+            return Outcome::Failed(Failed::new(Class::Unavailable, "there is no room for this call"));
+        };
+        port.perform(&work.id, &work.target, &work.hooks, &work.call.action).await
+    });
+    // Neither a late answer nor a panic says that nothing was done.
+    let lost = |failure: Failure| Outcome::Failed(Failed::new(Class::Lost, &failure.text("the action")));
+    let outcome = result.await.unwrap_or_else(lost);
+    Done::Answer(Input::Performed(call, work.call.number, Box::new(outcome)))
 }

@@ -1,5 +1,5 @@
 //! Timelines of the engine: inputs at given moments, and what it did about them.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test's own tools may panic, too")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own tools may panic, too")]
 
 mod fallback;
 mod faults;

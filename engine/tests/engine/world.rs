@@ -93,6 +93,7 @@ pub(crate) fn subject(policy: Policy) -> Subject {
     };
     Subject {
         id: id(),
+        uid: "uid-orders".into(),
         generation: 1,
         created: Timestamp::from_second(START).unwrap(),
         policy,
@@ -100,6 +101,7 @@ pub(crate) fn subject(policy: Policy) -> Subject {
         target: target(),
         hold: None,
         faults: Vec::new(),
+        hooks: None,
     }
 }
 
@@ -234,6 +236,7 @@ impl World {
                 self.stored.push((at, *entry));
                 self.feed(Input::Stored(call, result));
             }
+            Command::Perform(_, work) => panic!("there are no hooks: {work:?}"),
             Command::Announce(_, event) => self.events.push((at, event)),
             Command::Close(ticket) => self.closed.push(ticket),
             Command::Reply(_, snapshots) => self.snapshots = snapshots,

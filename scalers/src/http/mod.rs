@@ -6,6 +6,7 @@
 
 pub(crate) mod address;
 pub(crate) mod authentication;
+pub mod caller;
 mod failures;
 mod server;
 mod token;
@@ -14,6 +15,7 @@ use crate::parameters::Parameter;
 
 pub(crate) use crate::metric::{reported, target};
 pub(crate) use failures::{named, status};
+pub(crate) use server::orders::{self, Order};
 pub(crate) use server::{Access, ApiKey, Credentials, Login, Reply, Request, ServerHandle};
 pub(crate) use token::{Grant, Tokens, is_local};
 

@@ -4,6 +4,8 @@
 //! requests that wait to be sent are sent once; where a request says so, its answer also serves those that come within
 //! a moment after. Redirects are followed within the same scheme, host and port, and not at all with credentials.
 
+pub(crate) mod orders;
+
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -11,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::{DATE, LOCATION, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response, StatusCode, Url};
 use tidegate_calculator::source::{
     Deadline, EndpointId, ErrorScope, ReadError, ReadErrorKind, Secret, TargetRef, TriggerSpec,
 };
@@ -114,11 +116,20 @@ pub(crate) struct Reply {
 
 type Outcome = Result<Arc<Reply>, ReadError>;
 
+/// What was asked, as far as reading the answer depends on it.
+struct Asked<'a> {
+    url: &'a Url,
+    headers: &'a [(String, Secret)],
+    longest: usize,
+}
+
 /// A server. It is made without a runtime and connects at the first request.
 pub(crate) struct Server {
     base: Url,
     access: Access,
     client: OnceLock<Client>,
+    /// The client for what changes something.
+    orders: OnceLock<Client>,
     tokens: Option<Tokens>,
     turns: Semaphore,
     breaker: Mutex<Breaker>,
@@ -212,6 +223,7 @@ impl Server {
             base: url.clone(),
             access: access.clone(),
             client: OnceLock::new(),
+            orders: OnceLock::new(),
             tokens,
             turns: Semaphore::new(AT_ONCE),
             breaker: Mutex::default(),
@@ -326,7 +338,8 @@ impl Server {
             response = self.send(client, request).await?;
         }
         *lock(&self.answered) = Some(Instant::now());
-        let reply = self.reply(request, response).await?;
+        let asked = Asked { url: &request.url, headers: &request.headers, longest: LONGEST };
+        let reply = self.reply(&asked, response).await?;
         Ok(Arc::new(reply))
     }
 
@@ -350,18 +363,29 @@ impl Server {
         }
     }
 
-    /// The request with everything that says who we are.
     async fn prepared(&self, client: &Client, request: &Request) -> Result<RequestBuilder, ReadError> {
+        self.signed(client, Method::GET, &request.url, &request.headers, request.accept).await
+    }
+
+    /// A request with everything that says who we are.
+    async fn signed(
+        &self,
+        client: &Client,
+        method: Method,
+        url: &Url,
+        headers: &[(String, Secret)],
+        accept: &str,
+    ) -> Result<RequestBuilder, ReadError> {
         let Credentials { login, api_key, custom } = &self.access.credentials;
-        let mut url = request.url.clone();
+        let mut url = url.clone();
         if let Some(ApiKey { name, key, in_query: true }) = api_key {
             url.query_pairs_mut().append_pair(name, key.expose());
         }
         let key = api_key.iter().filter(|key| !key.in_query).map(|key| (&key.name, &key.key));
-        let named = request.headers.iter().chain(custom).map(|(name, value)| (name, value)).chain(key);
+        let named = headers.iter().chain(custom).map(|(name, value)| (name, value)).chain(key);
         // A login comes before a header of the same name, as in KEDA; two of them would be refused.
         let is_free = |name: &String| login.is_none() || !name.eq_ignore_ascii_case("authorization");
-        let mut prepared = client.get(url).header("accept", request.accept);
+        let mut prepared = client.request(method, url).header("accept", accept);
         for (name, value) in named.filter(|(name, _)| is_free(name)) {
             prepared = prepared.header(name, value.expose());
         }
@@ -375,24 +399,28 @@ impl Server {
         })
     }
 
-    async fn reply(&self, request: &Request, mut response: Response) -> Result<Reply, ReadError> {
+    async fn reply(&self, asked: &Asked<'_>, mut response: Response) -> Result<Reply, ReadError> {
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-        let location = location.and_then(|to| request.url.join(to).ok());
+        let location = location.and_then(|to| asked.url.join(to).ok());
         let mut reply = Reply {
             status: response.status(),
             body: Vec::new(),
             location: location.map(|url| url.origin().ascii_serialization()),
-            has_credentials: self.has_credentials() || !request.headers.is_empty(),
+            has_credentials: self.has_credentials() || !asked.headers.is_empty(),
         };
-        if let Some(pause) = retry_after(&response).filter(|_| reply.rests() && self.owns(&request.url)) {
+        if let Some(pause) = retry_after(&response).filter(|_| reply.rests() && self.owns(asked.url)) {
             let error = ReadError { scope: ErrorScope::Endpoint, ..reply.failure() };
             lock(&self.breaker).rest(Instant::now(), pause.min(LONGEST_REST), error);
         }
         let torn =
             |error: &reqwest::Error| ReadError::query(ReadErrorKind::Unavailable, failures::broken(error).message);
+        if asked.longest == 0 {
+            return Ok(reply);
+        }
         while let Some(piece) = response.chunk().await.map_err(|error| torn(&error))? {
-            if reply.body.len() + piece.len() > LONGEST {
-                return Err(ReadError::query(ReadErrorKind::Protocol, "answered with more than 4 MiB"));
+            if reply.body.len() + piece.len() > asked.longest {
+                let what = format!("answered with more than {} MiB", asked.longest.div_ceil(1024 * 1024));
+                return Err(ReadError::query(ReadErrorKind::Protocol, what));
             }
             reply.body.extend_from_slice(&piece);
         }
@@ -407,22 +435,30 @@ impl Server {
         if let Some(made) = self.client.get() {
             return Ok(made);
         }
-        let unusable = |what: String| ReadError::query(ReadErrorKind::Config, what);
+        let redirects = if self.has_credentials() { Policy::none() } else { Policy::custom(follow) };
+        let builder = self.builder()?.pool_max_idle_per_host(AT_ONCE).redirect(redirects);
+        let made = builder.build().map_err(|_| unusable("no HTTP client can be made".to_owned()))?;
+        Ok(self.client.get_or_init(|| made))
+    }
+
+    /// What all our clients have in common.
+    fn builder(&self) -> Result<ClientBuilder, ReadError> {
         let tls = self.access.tls.client().map_err(|(field, what)| unusable(format!("{field:?} {what}")))?;
         let mut builder = Client::builder()
             .tls_backend_preconfigured((*tls).clone())
             .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
             .referer(false)
-            .pool_idle_timeout(LINGER)
-            .pool_max_idle_per_host(AT_ONCE)
-            .redirect(if self.has_credentials() { Policy::none() } else { Policy::custom(follow) });
+            .pool_idle_timeout(LINGER);
         // The proxies of the environment are for others than ourselves, as in Go's clients, and thus in KEDA.
         if is_local(&self.base) {
             builder = builder.no_proxy();
         }
-        let made = builder.build().map_err(|_| unusable("no HTTP client can be made".to_owned()))?;
-        Ok(self.client.get_or_init(|| made))
+        Ok(builder)
     }
+}
+
+fn unusable(what: String) -> ReadError {
+    ReadError::query(ReadErrorKind::Config, what)
 }
 
 /// Whether an answer may serve requests to come.

@@ -279,10 +279,34 @@ impl Flink {
         self.wait_for_slots(before + self.plan.slots);
     }
 
+    /// Adds a TaskManager, as a new pod is begun: its slots come when they come.
+    pub(crate) fn begin_task_manager(&mut self, number: u32) {
+        self.spawn_task_manager(number);
+    }
+
+    /// Ends several TaskManagers at the same moment, as pods of one change are: each with SIGTERM, after which it says good-bye.
+    pub(crate) fn stop_task_managers(&mut self, numbers: &[u32]) {
+        for number in numbers {
+            let child = self.task_managers.get(number).expect("the TaskManager runs");
+            kill_process(Pid::from_child(child), Signal::TERM).unwrap();
+        }
+        for number in numbers {
+            self.stop_task_manager(*number);
+        }
+    }
+
+    /// The numbers of the TaskManagers that run.
+    pub(crate) fn task_managers(&self) -> Vec<u32> {
+        self.task_managers.keys().copied().collect()
+    }
+
     /// Ends a TaskManager as a pod is ended: with SIGTERM, after which it says good-bye.
     pub(crate) fn stop_task_manager(&mut self, number: u32) {
         let mut child = self.task_managers.remove(&number).expect("the TaskManager runs");
-        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        // One that has been told already may have ended.
+        if child.try_wait().unwrap().is_none() {
+            kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        }
         let until = Instant::now() + PATIENCE;
         while child.try_wait().unwrap().is_none() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(20));

@@ -111,6 +111,7 @@ fn decided(subject: &Subject, scene: &Scene, now: Now) -> Result<Snapshot, Expla
         next_check: Some(next_check),
         last_active: None,
         last_change: None,
+        operations: None,
         now,
     })
 }
@@ -137,6 +138,7 @@ fn refused(document: &Document, validated: Validated, seen: TargetState, now: No
         next_check: None,
         last_active: None,
         last_change: None,
+        operations: None,
         errors: Vec::new(),
         now,
     }

@@ -43,6 +43,7 @@ pub(super) fn note(facts: &ObjectFacts, event: &Event) -> String {
                 "The memory of this object begins anew: nothing is lowered for one window, the cooldown begins anew: {why}"
             )
         }
+        Event::Operation { message, .. } => message.clone(),
     }
 }
 
@@ -65,6 +66,7 @@ pub(super) fn action(event: &Event) -> String {
         Event::Policies(faults) => hashed("ReadPolicies", &Fault::joined(faults)),
         Event::Quarantined(why) => hashed("Decide", why),
         Event::CheckpointLost(why) => hashed("Load", why),
+        Event::Operation { message, .. } => hashed("Operate", message),
     }
 }
 

@@ -4,7 +4,7 @@
 //!   autoscaling/v2 gives them, so that what watches an HPA can watch a record.
 //! * `Held`: something forbids touching the target; the reason says what, the message what to do.
 //! * `Refused`: the text cannot be obeyed. `TargetFailed`: the target cannot be read. `TriggersFailed`: a trigger has no
-//!   value. `PolicyMissing` and `PolicyInvalid`: a policy that the object names takes no part, so nothing is lowered. `Quarantined`: deciding failed. `CheckpointLost`: the memory began anew within the last hour.
+//!   value. What an operation says, with its direction as the reason. `PolicyMissing` and `PolicyInvalid`: a policy that the object names takes no part, so nothing is lowered. `Quarantined`: deciding failed. `CheckpointLost`: the memory began anew within the last hour.
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -47,7 +47,11 @@ pub(super) fn next(
     ];
     said.extend(ours(entry));
     let conditions = said.into_iter().map(|(kind, said)| condition(kind, said, previous, now));
-    conditions.chain(checkpoint_lost(previous, lost, now)).collect()
+    let of_operations = entry.operation_conditions.iter().map(|told| {
+        let said = (if told.holds { TRUE } else { FALSE }, told.direction.as_str(), told.message.clone());
+        condition(&told.name, said, previous, now)
+    });
+    conditions.chain(of_operations).chain(checkpoint_lost(previous, lost, now)).collect()
 }
 
 fn able_to_scale(target: &Target, entry: &Entry) -> Said {

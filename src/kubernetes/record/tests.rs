@@ -1,6 +1,7 @@
 use serde_json::json;
 use tidegate_calculator::decision::Health;
-use tidegate_engine::protocol::TargetError;
+use tidegate_calculator::operation::Direction;
+use tidegate_engine::protocol::{OperationCondition, TargetError};
 use tidegate_engine::subject::{Fault, FaultKind, Severity};
 
 use super::*;
@@ -243,4 +244,34 @@ fn a_record_belongs_to_its_object_and_holds_it_up_never() {
     let body = super::status(&id(), &at(&active(), &ScaleRecordStatus::default(), None, NOON));
     assert_eq!(body["metadata"], json!({ "name": "orders", "namespace": "shop" }));
     assert_eq!(body["status"]["replicas"], 8);
+}
+
+#[test]
+fn operations_are_kept_read_back_and_told() {
+    let condition = OperationCondition {
+        name: "CheckpointsFailing".to_owned(),
+        holds: true,
+        message: "job enrich: three in a row".to_owned(),
+        direction: Direction::ScaleDown,
+    };
+    let entry = Entry {
+        operation: Some("{\"v\":1}".into()),
+        aftermath: Some("{\"v\":1,\"sequence\":3}".into()),
+        operation_conditions: vec![condition],
+        ..active()
+    };
+    let first = at(&entry, &ScaleRecordStatus::default(), None, NOON);
+    assert_eq!(operation(&first), (entry.operation.clone(), entry.aftermath.clone()));
+    assert_eq!(conditions(&first).last().map(String::as_str), Some("CheckpointsFailing True ScaleDown 12:00:01"));
+    assert_eq!(at(&entry, &first, None, LATER), first, "the same entry later changes nothing");
+    let unread = Entry { checkpoint: None, ..active() };
+    assert_eq!(
+        at(&unread, &first, None, LATER).operation,
+        first.operation,
+        "a memory that was never loaded says nothing"
+    );
+    let ended = Entry { operation: None, operation_conditions: Vec::new(), ..entry };
+    let after = at(&ended, &first, None, LATER);
+    assert_eq!((operation(&after), conditions(&after).len()), ((None, ended.aftermath), 3));
+    assert_eq!(operation(&at(&active(), &after, None, LATER)), (None, None));
 }

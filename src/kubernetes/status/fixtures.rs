@@ -65,6 +65,10 @@ pub(in crate::kubernetes) fn active() -> Entry {
         fallbacks: Vec::new(),
         faults: Vec::new(),
         observed: Observed::default(),
+        operation: None,
+        aftermath: None,
+        operation_conditions: Vec::new(),
+        holds_object: false,
         checkpoint: Some(Checkpoint(r#"{"v":1,"n":8}"#.to_owned())),
     }
 }
@@ -100,6 +104,10 @@ pub(in crate::kubernetes) fn nothing(phase: Phase) -> Entry {
         fallbacks: Vec::new(),
         faults: Vec::new(),
         observed: Observed::default(),
+        operation: None,
+        aftermath: None,
+        operation_conditions: Vec::new(),
+        holds_object: false,
         checkpoint: None,
     }
 }

@@ -49,6 +49,7 @@ pub(super) fn judge(id: &ObjectId, view: &Loose, settings: &policy::Settings, po
         "metadata": {
             "name": &*id.name,
             "namespace": &*id.namespace,
+            "uid": view.metadata.uid,
             "generation": view.metadata.generation,
             "creationTimestamp": created.to_string(),
             "annotations": annotations,
@@ -178,6 +179,11 @@ impl Surroundings for Cluster<'_> {
 
     fn restores(&self) -> bool {
         true
+    }
+
+    /// Not yet: every part is there (`src/hooks`, `operations`), but no run on a cluster has shown that they work together.
+    fn performs_hooks(&self) -> bool {
+        false
     }
 
     fn readable(&self, namespace: &str, name: &PolicyRef) -> Sight<Arc<Policy>> {

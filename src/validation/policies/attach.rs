@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
+use tidegate_calculator::operation::spec::HookSpec;
 use tidegate_calculator::policy::Consent;
 use tidegate_calculator::rules::{Role, Rules, TriggerRules};
 use tidegate_calculator::source::{Problem, TriggerSpec};
 use tidegate_crds::annotations::POLICIES;
+use tidegate_crds::scaling_policy::hooks::MAX_HOOKS;
 use tidegate_engine::subject::{Fault, FaultKind, Hold, ObjectId, Severity, Trigger};
 
 use super::super::findings::{Findings, guess, shown};
@@ -16,7 +18,7 @@ use super::super::triggers::is_resource_like;
 use super::super::{fingerprint, location};
 use super::names::{MOST, PolicyRef, entries};
 use super::readable::{Policy, Said};
-use super::{Written, hooks, prospects};
+use super::{Fit, Written, hooks, prospects};
 use crate::manifests::path;
 
 /// How every sentence about a policy that takes no part ends.
@@ -27,13 +29,15 @@ const MOST_GATES: usize = 255;
 
 /// What an object says by itself, as far as it matters to its policies.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::validation) struct Base {
+pub(in crate::validation) struct Base<'a> {
     /// `maxReplicaCount`.
     pub(in crate::validation) max: u32,
     /// Whether it goes to zero or to its idle count by itself.
     pub(in crate::validation) rests: bool,
     /// Whether it has a `fallback`.
     pub(in crate::validation) fallback: bool,
+    /// What matters to its hooks.
+    pub(in crate::validation) fit: Fit<'a>,
 }
 
 /// What came of an object's policies.
@@ -47,6 +51,8 @@ pub(in crate::validation) struct Attached {
     pub(in crate::validation) faults: Vec<Fault>,
     /// Why the target is not touched, if a policy says so.
     pub(in crate::validation) hold: Option<Hold>,
+    /// The hooks of all policies that take part; none without any.
+    pub(in crate::validation) hooks: Option<Arc<HookSpec>>,
     /// Tells one content of the policies from another; none without any.
     pub(in crate::validation) print: Option<u64>,
 }
@@ -56,13 +62,13 @@ pub(in crate::validation) fn attach(
     text: Option<&str>,
     id: &ObjectId,
     triggers: &[Trigger],
-    base: Base,
+    base: Base<'_>,
     known: &dyn Surroundings,
     findings: &mut Findings,
 ) -> Attached {
     let mut attached = Attached::default();
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return attached };
-    let mut joint = Joint::new(triggers);
+    let mut joint = Joint::new(triggers, base.fit);
     let mut broken = Vec::new();
     for name in names(text, &mut attached, findings) {
         let place = if name.cluster { String::new() } else { format!("{}/", id.namespace) };
@@ -80,7 +86,9 @@ pub(in crate::validation) fn attach(
         if written.observe && attached.hold.is_none() {
             attached.hold = Some(observing(&label));
         }
-        let fault = own_fault(said).or_else(|| joint.misfit(written).map(|why| (FaultKind::Invalid, why)));
+        let fault = own_fault(said)
+            .or_else(|| not_here(written, known))
+            .or_else(|| joint.misfit(written).map(|why| (FaultKind::Invalid, why)));
         match fault {
             Some((kind, why)) => {
                 attached.fault(&name, kind, format!("{label}: {why}"), findings);
@@ -92,6 +100,11 @@ pub(in crate::validation) fn attach(
     joint.keep_signals(&broken);
     joint.keep_from_ratios(&broken);
     attached.rules = joint.rules;
+    if !joint.hooks.is_empty() {
+        let hooks = joint.hooks.spec();
+        prospects::of_hooks(&hooks, base.fit, &id.namespace, known, findings);
+        attached.hooks = Some(Arc::new(hooks));
+    }
     prospects::look(&attached.rules, triggers, base, attached.faults.is_empty(), findings);
     attached
 }
@@ -149,13 +162,17 @@ fn names(text: &str, attached: &mut Attached, findings: &mut Findings) -> Vec<Po
 /// What is wrong with a policy by itself: its first error, and how many more there are.
 fn own_fault(said: &Findings) -> Option<(FaultKind, String)> {
     let mut errors = said.list.iter().filter(|finding| finding.severity == Severity::Error);
-    let is_refusal = |problem: &Problem| problem.path == hooks::PLACE;
-    let first = errors.clone().find(|error| !is_refusal(&error.problem)).or_else(|| errors.next())?;
-    let more = said.list.iter().filter(|finding| finding.severity == Severity::Error).count() - 1;
+    let first = errors.next()?;
+    let more = errors.count();
     let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-    let kind = if is_refusal(&first.problem) { FaultKind::HooksNotSupported } else { FaultKind::Invalid };
     let problem = Problem { path: location(&first.problem.path), ..first.problem.clone() };
-    Some((kind, format!("{problem}{more}")))
+    Some((FaultKind::Invalid, format!("{problem}{more}")))
+}
+
+/// Hooks where nobody performs any: nobody may believe in a snapshot that is not taken.
+fn not_here(written: &Written, known: &dyn Surroundings) -> Option<(FaultKind, String)> {
+    let unable = !written.hooks.is_empty() && !known.performs_hooks();
+    unable.then(|| (FaultKind::HooksNotSupported, "spec.hooks: nothing performs them here".to_owned()))
 }
 
 /// The hold on an object of which this policy says `mode: Observe`.
@@ -200,14 +217,16 @@ impl Attached {
 /// The rules so far, and who said what.
 struct Joint<'a> {
     triggers: &'a [Trigger],
+    fit: Fit<'a>,
     rules: Rules,
+    hooks: hooks::Hooks,
     /// By list and name: the policy that said it.
     said_by: BTreeMap<(&'static str, Arc<str>), String>,
 }
 
 impl<'a> Joint<'a> {
-    fn new(triggers: &'a [Trigger]) -> Self {
-        Self { triggers, rules: Rules::default(), said_by: BTreeMap::new() }
+    fn new(triggers: &'a [Trigger], fit: Fit<'a>) -> Self {
+        Self { triggers, fit, rules: Rules::default(), hooks: hooks::Hooks::default(), said_by: BTreeMap::new() }
     }
 
     fn position(&self, name: &str) -> Option<usize> {
@@ -241,6 +260,8 @@ impl<'a> Joint<'a> {
             })
             .or_else(|| self.only_signals(written))
             .or_else(|| self.many_gates(written))
+            .or_else(|| self.unfit_hooks(written))
+            .or_else(|| self.never_wakes(written))
     }
 
     /// An entry of the same name stands in another policy.
@@ -280,12 +301,62 @@ impl<'a> Joint<'a> {
         })
     }
 
+    /// Hooks that stand in another policy, that are too many, or that cannot be for this target.
+    fn unfit_hooks(&self, written: &Written) -> Option<String> {
+        let lists = [
+            ("preScale", &self.hooks.before, &written.hooks.before),
+            ("postScale", &self.hooks.after, &written.hooks.after),
+        ];
+        for (list, before, new) in lists {
+            let again = new.iter().find_map(|placed| {
+                let other = self.said_by.get(&(list, placed.item.name.as_str().into()))?;
+                Some(format!("{}.name: {:?} stands in {other} already", placed.at, placed.item.name))
+            });
+            let count = before.len() + new.len();
+            let too_many = (count > MAX_HOOKS && !new.is_empty()).then(|| {
+                format!(
+                    "spec.hooks.{list}: the object would have {count} of all its policies together; at most {MAX_HOOKS} are allowed"
+                )
+            });
+            if let Some(why) = again.or(too_many) {
+                return Some(why);
+            }
+        }
+        let flink = written.hooks.flink()?;
+        if let Some(other) = self.said_by.get(&("flink", "".into())) {
+            return Some(format!("{}.flink: {other} has one already; an object can have one", flink.at));
+        }
+        hooks::misfit(flink, self.fit.target?)
+    }
+
+    /// A Flink job that was stopped at zero says nothing, so another trigger must wake the object.
+    fn never_wakes(&self, written: &Written) -> Option<String> {
+        let place = match written.hooks.flink() {
+            Some(flink) => format!("{}.flink", flink.at),
+            None => self.hooks.flink().map(|_| "spec.triggers".to_owned())?,
+        };
+        let wakes = |(index, trigger): (usize, &Trigger)| {
+            self.role(written, index) != Some(Role::Signal) && hooks::wakes(trigger)
+        };
+        let stuck = self.fit.zero && !self.triggers.iter().enumerate().any(wakes);
+        stuck.then(|| {
+            format!(
+                "{place}: the object rests at zero (minReplicaCount is 0 or absent), and no trigger could wake it once the Flink \
+                 job is stopped; add one of role Scale whose type is not flink, cpu, memory or pods-metric, or set \
+                 minReplicaCount to 1 or more"
+            )
+        })
+    }
+
+    /// The role of a trigger with what a policy says that has not joined yet.
+    fn role(&self, written: &Written, index: usize) -> Option<Role> {
+        let new = written.triggers.iter().find(|(name, _)| self.position(name) == Some(index));
+        new.map(|(_, rules)| rules.role).or_else(|| self.rules.triggers.get(index).map(|rules| rules.role))
+    }
+
     /// Somebody must propose replicas.
     fn only_signals(&self, written: &Written) -> Option<String> {
-        let says = |index: usize| {
-            let new = written.triggers.iter().find(|(name, _)| self.position(name) == Some(index));
-            new.map(|(_, rules)| rules.role).or_else(|| self.rules.triggers.get(index).map(|rules| rules.role))
-        };
+        let says = |index: usize| self.role(written, index);
         let signals = (0..self.triggers.len()).filter(|index| says(*index) == Some(Role::Signal)).count();
         let all = !self.triggers.is_empty() && signals == self.triggers.len() && !written.triggers.is_empty();
         all.then(|| {
@@ -301,6 +372,11 @@ impl<'a> Joint<'a> {
         written.triggers.iter().for_each(|(name, _)| said("triggers", name));
         written.gates.iter().for_each(|(_, gate)| said("gates", &gate.name));
         written.schedules.iter().for_each(|schedule| said("schedules", &schedule.name));
+        written.hooks.before.iter().for_each(|placed| said("preScale", &placed.item.name.as_str().into()));
+        written.hooks.after.iter().for_each(|placed| said("postScale", &placed.item.name.as_str().into()));
+        if written.hooks.flink().is_some() {
+            said("flink", &"".into());
+        }
         if let Some(cooldown) = written.cooldown {
             said("directionCooldown", &"".into());
             self.rules.direction_cooldown = cooldown;
@@ -320,6 +396,8 @@ impl<'a> Joint<'a> {
             }
         }
         self.rules.schedules.extend(written.schedules);
+        self.hooks.before.extend(written.hooks.before);
+        self.hooks.after.extend(written.hooks.after);
     }
 
     /// The rules of the trigger of this name; all triggers have some once one has.

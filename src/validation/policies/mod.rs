@@ -24,9 +24,12 @@ use tidegate_engine::subject::Finding;
 use super::findings::Findings;
 use super::{metadata, schema};
 use bands::NamedGate;
+use hooks::Hooks;
 
 pub use attach::observing;
 pub(super) use attach::{Attached, Base, attach};
+pub(super) use hooks::Fit;
+pub use hooks::{HookReferences, hook_authentication, hook_references, name_pattern};
 pub use names::{PolicyRef, named};
 pub use readable::Policy;
 
@@ -42,6 +45,7 @@ struct Written {
     gates: Vec<NamedGate>,
     cooldown: Option<DirectionCooldown>,
     schedules: Vec<Schedule>,
+    hooks: Hooks,
 }
 
 /// Everything that is wrong with a `ScalingPolicy` or a `ClusterScalingPolicy` (the object's `kind` says which).
@@ -59,7 +63,6 @@ fn read(object: &Value) -> (Written, Findings) {
     for name in scaling_policy::NOT_YET.iter().filter(|name| fields::is_given(spec, name)) {
         findings.refuse(*name, None, triggers::NOT_YET);
     }
-    hooks::check(spec, &mut findings);
     let written = Written {
         observe: fields::text(spec, "mode") == Some("Observe"),
         triggers: triggers::read(spec, &mut findings),
@@ -67,6 +70,8 @@ fn read(object: &Value) -> (Written, Findings) {
         gates: bands::gates(spec, &mut findings),
         cooldown: bands::cooldown(spec, &mut findings),
         schedules: bands::schedules(spec, &mut findings),
+        // The last: what no operation could begin with is looked for only where nothing else is wrong.
+        hooks: hooks::read(spec, &mut findings),
     };
     (written, findings)
 }

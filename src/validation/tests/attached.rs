@@ -13,7 +13,7 @@ use super::policies::{full, policy};
 use super::*;
 
 /// A place with these policies, by the name that an annotation gives them.
-struct Shop(BTreeMap<&'static str, Value>);
+pub(super) struct Shop(pub(super) BTreeMap<&'static str, Value>);
 
 impl Surroundings for Shop {
     fn place(&self) -> &'static str {
@@ -26,12 +26,12 @@ impl Surroundings for Shop {
     }
 }
 
-fn shop<const N: usize>(policies: [(&'static str, Value); N]) -> Shop {
+pub(super) fn shop<const N: usize>(policies: [(&'static str, Value); N]) -> Shop {
     Shop(BTreeMap::from(policies))
 }
 
 /// An object with the triggers `busy` and `backpressure` that names these policies and never rests.
-fn object(names: &str) -> Value {
+pub(super) fn object(names: &str) -> Value {
     let trigger = |name: &str| {
         let metadata = json!({ "address": "redis:6379", "listName": name, "listLength": "5" });
         json!({ "type": "redis", "name": name, "metadata": metadata })
@@ -78,12 +78,12 @@ fn more_gates_than_have_a_number_are_refused() {
     assert!(why.ends_with(allowed), "{why}");
 }
 
-fn faults(subject: &Subject) -> Vec<(FaultKind, &str)> {
+pub(super) fn faults(subject: &Subject) -> Vec<(FaultKind, &str)> {
     subject.faults.iter().map(|fault| (fault.kind, fault.message.as_str())).collect()
 }
 
-const AT: &str = "metadata.annotations[tidegate.dev/policies]";
-const UNTIL: &str = "until then the object is raised but never lowered";
+pub(super) const AT: &str = "metadata.annotations[tidegate.dev/policies]";
+pub(super) const UNTIL: &str = "until then the object is raised but never lowered";
 
 #[test]
 fn a_whole_policy_reaches_the_rules() {
@@ -233,15 +233,6 @@ fn a_trigger_whose_steps_are_lost_does_not_go_by_its_ratio() {
     // Neither does an entry without steps make it lose any.
     let none = json!({ "triggers": [{ "name": "busy", "onError": "Hold" }], "gates": [{ "name": "g" }] });
     assert!(!lost("a", &shop([("a", policy(none))])));
-}
-
-#[test]
-fn hooks_make_a_policy_invalid_by_their_own_reason() {
-    let hooks = json!({ "preScale": [{ "name": "a", "job": { "template": {} } }] });
-    let (subject, _) = attach("a", &shop([("a", policy(json!({ "hooks": hooks })))]));
-    let [(kind, message)] = faults(&subject)[..] else { panic!("{:?}", subject.faults) };
-    assert_eq!((kind.reason(), subject.policy.consent), ("HooksNotSupported", Consent::PolicyInvalid));
-    assert!(message.starts_with("ScalingPolicy shop/a: spec.hooks: is not supported yet"), "{message}");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 mod accepted;
 mod attached;
 mod documents;
+mod flink_page;
+mod hooks;
+mod hooks_fit;
 #[cfg(feature = "cluster-metrics")]
 mod pods;
 mod policies;

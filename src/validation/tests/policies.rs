@@ -43,7 +43,7 @@ pub(super) fn policy(spec: Value) -> Value {
     policy
 }
 
-fn found(policy: &Value) -> Vec<String> {
+pub(super) fn found(policy: &Value) -> Vec<String> {
     scaling_policy(policy).iter().map(ToString::to_string).collect()
 }
 
@@ -284,86 +284,4 @@ fn what_is_probably_not_meant_is_warned_of() {
         warned(json!({ "name": "a", "stpes": [] })),
         ["warning triggers[0].stpes: is not a known field and has no effect; did you mean steps?"]
     );
-}
-
-#[test]
-fn hooks_are_checked_and_refused() {
-    let refused = "error hooks: is not supported yet; until it is, an object with it is raised but never lowered";
-    let good = json!({ "preScale": [
-        { "name": "drain", "http": { "url": "https://x/drain", "async": { "pollUrl": "https://x/done" } }, "timeout": "1m" },
-        { "name": "state", "directions": ["ScaleDown"], "onFailure": { "scaleUp": "Proceed" }, "flink": {
-            "restUrl": "http://flink:8081", "slotsPerTaskManager": 2,
-            "jobs": { "select": "Listed", "list": [{ "name": "a", "run": { "jar": { "name": "a.jar" } } }] },
-            "savepoint": { "minAge": "24h" },
-        } },
-        { "name": "archive", "job": { "template": { "spec": {} } } },
-    ] });
-    assert_eq!(found(&policy(json!({ "hooks": good }))), [refused]);
-    let cases = [
-        (json!({ "name": "a" }), "preScale[0]: must have exactly one of flink, http and job"),
-        (
-            json!({ "name": "a", "http": { "url": "x" } }),
-            "preScale[0].http.url: \"x\" is not an http:// or https:// address",
-        ),
-        (
-            json!({ "name": "a", "job": { "template": {} }, "timeout": "0s" }),
-            "preScale[0].timeout: \"0s\" is too short: at least 1s is needed",
-        ),
-        (
-            json!({ "name": "a", "job": { "template": {} }, "attempts": 0 }),
-            "preScale[0].attempts: \"0\" is not an integer from 1 to 20",
-        ),
-        (
-            json!({ "name": "a", "job": { "template": {} }, "directions": ["ToZero", "ToZero"] }),
-            "preScale[0].directions[1]: \"ToZero\" stands in hooks.preScale[0].directions[0] already",
-        ),
-        (
-            json!({ "name": "a", "job": { "template": {} }, "onFailure": { "toZero": "Proceed" } }),
-            "preScale[0].onFailure.toZero: \"Proceed\" is not possible here: without the work the jobs would be lost; Abort is",
-        ),
-        (
-            json!({ "name": "a", "flink": { "strategy": "StopRestore" }, "onFailure": { "scaleUp": "Proceed" } }),
-            "preScale[0].onFailure.scaleUp: \"Proceed\" is not possible with strategy StopRestore: jobs are stopped by then; Abort is",
-        ),
-        (
-            json!({ "name": "a", "flink": { "slotsPerTaskManager": "two" } }),
-            "preScale[0].flink.slotsPerTaskManager: \"two\" is not Auto or an integer from 1 to 1000",
-        ),
-        (
-            json!({ "name": "a", "flink": { "restUrl": "http://x", "service": { "name": "x" } } }),
-            "preScale[0].flink.service: is not possible together with restUrl",
-        ),
-        (
-            json!({ "name": "a", "flink": { "jobs": { "select": "Listed" } } }),
-            "preScale[0].flink.jobs.list: is required with select Listed",
-        ),
-        (
-            json!({ "name": "a", "flink": { "jobs": { "list": [{ "id": "12" }] } } }),
-            "preScale[0].flink.jobs.list[0].id: \"12\" is not 32 hexadecimal digits in lower case",
-        ),
-        (
-            json!({ "name": "a", "flink": { "strategy": "StopRestore", "jobs": { "list": [{ "name": "j" }] } } }),
-            "preScale[0].flink.jobs.list[0].run: is required with strategy StopRestore",
-        ),
-        (
-            json!({ "name": "a", "flink": { "jobs": { "list": [{ "name": "j", "run": { "jar": { "name": "x", "sha256": "0" } } }] } } }),
-            "preScale[0].flink.jobs.list[0].run.jar.sha256: is only for a jar with url",
-        ),
-    ];
-    for (hook, expected) in cases {
-        let findings = found(&policy(json!({ "hooks": { "preScale": [hook] } })));
-        assert!(
-            findings.contains(&format!("error hooks.{expected}")) && findings.contains(&refused.to_owned()),
-            "{findings:#?}"
-        );
-    }
-    let flink = json!({ "name": "a", "flink": {} });
-    let second = json!({ "name": "b", "flink": {} });
-    let findings = found(&policy(json!({ "hooks": { "preScale": [flink, second], "postScale": [flink] } })));
-    let expected = [
-        "error hooks.preScale[1].flink: is the second of preScale; one is possible",
-        "error hooks.postScale[0].flink: is only for preScale; it verifies by itself",
-        refused,
-    ];
-    assert_eq!(findings, expected);
 }

@@ -40,6 +40,17 @@ fn any_json() -> impl Strategy<Value = Value> {
         "hooks",
         "preScale",
         "flink",
+        "http",
+        "url",
+        "headers",
+        "job",
+        "template",
+        "jobs",
+        "list",
+        "namePattern",
+        "run",
+        "jar",
+        "onFailure",
         "x.y",
     ]);
     let leaf = prop_oneof![

@@ -96,10 +96,18 @@ pub(super) const POLICY: &[Row] = &[
 macro_rules! hook {
     ($path:literal) => {
         &[
-            row($path, Object).rules(&[(
-                "[has(self.flink), has(self.http), has(self.job)].exists_one(given, given)",
-                "exactly one of flink, http and job is needed",
-            )]),
+            row($path, Object).rules(&[
+                (
+                    "[has(self.flink), has(self.http), has(self.job)].exists_one(given, given)",
+                    "exactly one of flink, http and job is needed",
+                ),
+                (
+                    "!has(self.flink) || !has(self.flink.strategy) || self.flink.strategy != 'StopRestore' || \
+                     !has(self.onFailure) || (!has(self.onFailure.scaleUp) || self.onFailure.scaleUp == 'Abort') && \
+                     (!has(self.onFailure.scaleDown) || self.onFailure.scaleDown == 'Abort')",
+                    "with strategy StopRestore only Abort is possible in onFailure",
+                ),
+            ]),
             row(concat!($path, ".attempts"), Int32).min(1).max(20),
             row(concat!($path, ".cooldown"), Duration),
             row(concat!($path, ".directions"), Rows).min_items(1).max_items(4).list("set", &[]),
@@ -120,7 +128,7 @@ macro_rules! hook {
             row(concat!($path, ".flink.flinkDeployment.allowStateless"), Bool),
             row(concat!($path, ".flink.flinkDeployment.backoffLimit"), Int32).min(0).max(20),
             row(concat!($path, ".flink.flinkDeployment.lastState"), Text).one_of(&["CheckpointFirst", "AsIs"]),
-            row(concat!($path, ".flink.flinkDeployment.zero"), Text).one_of(&["Suspend", "Refuse"]),
+            row(concat!($path, ".flink.flinkDeployment.zero"), Text).one_of(&["Suspend"]),
             row(concat!($path, ".flink.jobs"), Object),
             row(concat!($path, ".flink.jobs.batch"), Text).one_of(&["Block", "Ignore"]),
             row(concat!($path, ".flink.jobs.list"), Rows).max_items(64),
@@ -131,6 +139,8 @@ macro_rules! hook {
             row(concat!($path, ".flink.jobs.list[].id"), Text).max_length(32).pattern("^[0-9a-f]{32}$"),
             row(concat!($path, ".flink.jobs.list[].name"), Text).min_length(1).max_length(253),
             row(concat!($path, ".flink.jobs.list[].namePattern"), Text).min_length(1).max_length(253),
+            row(concat!($path, ".flink.jobs.list[].raiseVertices"), Rows).max_items(64).list("set", &[]),
+            row(concat!($path, ".flink.jobs.list[].raiseVertices[]"), Text).max_length(32).pattern("^[0-9a-f]{32}$"),
             row(concat!($path, ".flink.jobs.list[].run"), Object),
             row(concat!($path, ".flink.jobs.list[].run.allowNonRestoredState"), Bool),
             row(concat!($path, ".flink.jobs.list[].run.entryClass"), Text).min_length(1).max_length(512),
@@ -139,8 +149,8 @@ macro_rules! hook {
             row(concat!($path, ".flink.jobs.list[].run.jar"), Object).required().rules(&[
                 ("has(self.name) != has(self.url)", "exactly one of name and url is needed"),
                 (
-                    "has(self.url) || (!has(self.sha256) && !has(self.authenticationRef))",
-                    "sha256 and authenticationRef go with url",
+                    "has(self.url) == has(self.sha256) && (has(self.url) || !has(self.authenticationRef))",
+                    "sha256 is needed with url; it and authenticationRef go with url only",
                 ),
             ]),
             row(concat!($path, ".flink.jobs.list[].run.jar.authenticationRef"), Object),
@@ -175,7 +185,7 @@ macro_rules! hook {
                 "None",
             ]),
             row(concat!($path, ".flink.verify"), Object),
-            row(concat!($path, ".flink.verify.checkpoint"), Text).one_of(&["Trigger", "None"]),
+            row(concat!($path, ".flink.verify.checkpoint"), Text).one_of(&["Trigger", "Wait"]),
             row(concat!($path, ".flink.verify.maxRestarts"), Int32).min(0).max(1000),
             row(concat!($path, ".flink.verify.timeout"), Duration),
             row(concat!($path, ".http"), Object),
@@ -195,7 +205,10 @@ macro_rules! hook {
             row(concat!($path, ".job"), Object),
             row(concat!($path, ".job.template"), Opaque).required(),
             row(concat!($path, ".name"), Text).required().min_length(1).max_length(63),
-            row(concat!($path, ".onFailure"), Object),
+            row(concat!($path, ".onFailure"), Object).rules(&[(
+                "(!has(self.toZero) || self.toZero == 'Abort') && (!has(self.fromZero) || self.fromZero == 'Abort')",
+                "only Abort is possible for toZero and fromZero",
+            )]),
             row(concat!($path, ".onFailure.fromZero"), Text).one_of(&["Proceed", "Abort"]),
             row(concat!($path, ".onFailure.scaleDown"), Text).one_of(&["Proceed", "Abort"]),
             row(concat!($path, ".onFailure.scaleUp"), Text).one_of(&["Proceed", "Abort"]),

@@ -30,6 +30,14 @@ pub enum FlinkError {
         /// What Flink says.
         cause: Cause,
     },
+    /// An order may have been obeyed: its answer was lost. Whoever gave it looks before giving it again.
+    #[error("{server}: it is not known whether it was done: {what}")]
+    Lost {
+        /// The server's name.
+        server: String,
+        /// What happened.
+        what: String,
+    },
     /// The question did not come through, or the answer is none: as for every trigger over HTTP.
     #[error("{}", .0.message)]
     Read(ReadError),
@@ -56,6 +64,7 @@ impl FlinkError {
         match self {
             Self::NotFound { .. } => "FlinkNotFound",
             Self::Refused { .. } => "FlinkRefused",
+            Self::Lost { .. } => "FlinkAnswerLost",
             Self::Read(error) => error.reason(),
         }
     }
@@ -74,6 +83,7 @@ impl From<FlinkError> for ReadError {
             FlinkError::NotFound { server, cause } => {
                 Self::query(ReadErrorKind::Unavailable, format!("{server}: there is no such thing{}", cause.of_class()))
             }
+            FlinkError::Lost { .. } => Self::query(ReadErrorKind::Timeout, error.to_string()),
             FlinkError::Refused { server, status, cause } => {
                 let kind = if status < 500 { ReadErrorKind::Config } else { ReadErrorKind::Unavailable };
                 Self::query(kind, format!("{server}: refused with status {status}{}", cause.of_class()))

@@ -85,6 +85,19 @@ pub enum Scheduler {
     Unknown,
 }
 
+/// What kind of job it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum JobType {
+    /// It ends when its input does, and takes no checkpoints.
+    Batch,
+    /// It goes on.
+    Streaming,
+    /// One that we do not know.
+    #[serde(other)]
+    Unknown,
+}
+
 /// One job in the list of all (`GET /jobs/overview`).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -134,6 +147,9 @@ pub struct JobDetail {
     /// Its scheduler; none before 2.0.
     #[serde(default, rename = "schedulerType")]
     pub scheduler: Option<Scheduler>,
+    /// Its kind; none before 1.16.
+    #[serde(default)]
+    pub job_type: Option<JobType>,
     /// What it runs, in the order of the graph.
     #[serde(default)]
     pub vertices: Vec<Vertex>,

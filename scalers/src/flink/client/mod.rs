@@ -1,21 +1,29 @@
-//! Talks to a Flink JobManager over its REST API; this half reads, and changes nothing.
+//! Talks to a Flink JobManager over its REST API.
 //!
 //! One file a family of answers, each with its types and the questions that they answer: [`cluster`] (slots, TaskManagers, settings), [`jobs`]
 //! (which jobs there are, what they run), [`checkpoints`], [`requirements`] (how much parallelism a job asks for), [`rescales`] (what the
-//! adaptive scheduler did) and [`metrics`]. What goes wrong is a [`FlinkError`] ([`errors`]); how Flink writes numbers is in `numbers`.
+//! adaptive scheduler did) and [`metrics`]. [`inspect`] puts together what an operation wants to know.
+//!
+//! What changes something is an order and has files of its own: [`snapshots`] (checkpoints, savepoints, stops), [`jars`] and [`changes`]. How
+//! orders are given, and what their failures mean, is in [`orders`]. What goes wrong is a [`FlinkError`] ([`errors`]); how Flink writes numbers is in `numbers`.
 //!
 //! Answers are read with tolerance, because they differ between versions and states: unknown keys are passed over, what a version does not
 //! say is `None`, `"NaN"` and the greatest integer stand for "nothing". What Flink does not know is never a zero here, where it can be told.
 
+pub mod changes;
 pub mod checkpoints;
 pub mod cluster;
 pub mod errors;
 pub mod ids;
+pub mod inspect;
+pub mod jars;
 pub mod jobs;
 pub mod metrics;
 mod numbers;
+pub mod orders;
 pub mod requirements;
 pub mod rescales;
+pub mod snapshots;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +43,7 @@ use crate::parameters::{Kind, Known, Parameter, Values};
 
 pub use errors::{Cause, FlinkError};
 pub use ids::{JobId, VertexId};
+pub use snapshots::{Progress, TriggerId};
 
 /// The JobManager's address, which a trigger and a hook name alike.
 pub(super) const REST_URL: Parameter = Parameter::new(

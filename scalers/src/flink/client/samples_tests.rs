@@ -190,6 +190,7 @@ fn refusals_are_classes() {
     let class = |name: &str| match refused(name) {
         FlinkError::NotFound { cause, .. } => ("not found", cause.class),
         FlinkError::Refused { cause, .. } => ("refused", cause.class),
+        FlinkError::Lost { what, .. } => ("lost", what),
         FlinkError::Read(error) => (error.kind.reason(), error.message),
     };
     assert_eq!(class("older-rescales"), ("not found", String::new()));

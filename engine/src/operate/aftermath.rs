@@ -1,0 +1,177 @@
+//! What outlives an operation: stopped jobs, shapes of graphs, savepoints, how the last ones ended, and what people are told.
+//!
+//! It is stored beside the checkpoint as a text of its own, because it may be larger and because a memory that is lost must not take the path
+//! of a savepoint with it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tidegate_calculator::operation::bounds::Shape;
+use tidegate_calculator::operation::cooldown::Ending;
+use tidegate_calculator::operation::progress::Parked;
+use tidegate_calculator::operation::retention::Kept;
+use tidegate_calculator::operation::{Direction, Note, Operation, Phase};
+use tidegate_calculator::time::Now;
+
+use crate::protocol::OperationCondition;
+
+/// The version that is written.
+const VERSION: u32 = 1;
+
+/// Savepoints that are remembered: more than any rule keeps, few enough to be stored.
+const SAVEPOINTS: usize = 64;
+
+/// What outlives an operation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Aftermath {
+    v: u32,
+    /// How many operations the object has begun.
+    pub(crate) sequence: u64,
+    /// Jobs that are stopped by us.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parked: Vec<Parked>,
+    /// Declared shapes of job graphs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) shapes: Vec<Shape>,
+    /// Savepoints that were taken, the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) savepoints: Vec<Kept>,
+    /// How the last operation of each direction ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    endings: Vec<Ended>,
+    /// What operations say about the object.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) conditions: Vec<OperationCondition>,
+}
+
+/// An ending, and the text of the object at that moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Ended {
+    #[serde(flatten)]
+    ending: Ending,
+    generation: u64,
+}
+
+/// When the next operation may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// At this moment, in milliseconds since 1970.
+    Until(i64),
+    /// Once the object or a policy is another one.
+    Changed,
+}
+
+/// A stored text that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AftermathError {
+    /// Not of the expected form.
+    #[error("what operations have left behind cannot be read: {0}")]
+    Malformed(String),
+    /// Written by a newer version.
+    #[error("what operations have left behind has version {0}; versions up to 1 are known")]
+    Version(u32),
+}
+
+impl AftermathError {
+    /// The stable reason.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "AftermathMalformed",
+            Self::Version(_) => "AftermathVersion",
+        }
+    }
+}
+
+impl Aftermath {
+    /// What a text holds.
+    pub(super) fn read(text: &str) -> Result<Self, AftermathError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            v: u32,
+        }
+        let malformed = |error: serde_json::Error| AftermathError::Malformed(error.to_string());
+        match serde_json::from_str::<Versioned>(text).map_err(malformed)?.v {
+            version if version > VERSION => Err(AftermathError::Version(version)),
+            _ => serde_json::from_str(text).map_err(malformed),
+        }
+    }
+
+    /// The stored form; none if there is nothing to store.
+    pub(super) fn text(&self) -> Option<Arc<str>> {
+        if *self == Self::default() {
+            return None;
+        }
+        // Numbers, texts and lists always have a JSON form.
+        serde_json::to_string(&Self { v: VERSION, ..self.clone() }).ok().map(Into::into)
+    }
+
+    /// Takes over what an operation that has ended leaves behind.
+    pub(super) fn take(&mut self, operation: &Operation, generation: u64, now: Now) {
+        self.parked = operation.parked();
+        self.shapes = operation.shapes();
+        for taken in operation.savepoints(now) {
+            self.savepoints.retain(|kept| kept.path != taken.path);
+            self.savepoints.push(taken);
+        }
+        let surplus = self.savepoints.len().saturating_sub(SAVEPOINTS);
+        self.savepoints.drain(..surplus);
+        let direction = operation.state().direction;
+        let before = self.ending(direction).map(|ended| ended.ending.clone());
+        if let Some(ending) = operation.ending(before.as_ref(), now) {
+            self.endings.retain(|ended| ended.ending.direction != direction);
+            self.endings.push(Ended { ending, generation });
+        }
+    }
+
+    fn ending(&self, direction: Direction) -> Option<&Ended> {
+        self.endings.iter().find(|ended| ended.ending.direction == direction)
+    }
+
+    /// How often in a row a change in this direction was not made.
+    pub(super) fn failures(&self, direction: Direction) -> u32 {
+        self.ending(direction).map_or(0, |ended| ended.ending.failures)
+    }
+
+    /// What the next operation in this direction waits for, if it has to: the pause after the last one in its own direction, and the cooldown
+    /// after a change of any direction. Leaving zero waits for its own pause alone: nothing runs that could need rest.
+    pub(super) fn rest(&self, direction: Direction, generation: u64, now: Now) -> Option<Rest> {
+        let counts = |ended: &&Ended| {
+            ended.ending.direction == direction
+                || (ended.ending.phase == Phase::Done && direction != Direction::FromZero)
+        };
+        let rest = |ended: &Ended| match ended.ending.next(ended.generation != generation) {
+            Some(at) => Rest::Until(at),
+            None => Rest::Changed,
+        };
+        let present = now.wall.as_millisecond();
+        self.endings.iter().filter(counts).fold(None, |longest, ended| match (longest, rest(ended)) {
+            (Some(Rest::Changed), _) | (_, Rest::Changed) => Some(Rest::Changed),
+            (_, Rest::Until(at)) if at <= present => longest,
+            (Some(Rest::Until(before)), Rest::Until(at)) => Some(Rest::Until(before.max(at))),
+            (None, until) => Some(until),
+        })
+    }
+
+    /// Keeps a note that people see for longer; true if something has changed.
+    pub(super) fn note(&mut self, note: &Note, direction: Direction) -> bool {
+        match note {
+            Note::Announce { .. } => false,
+            Note::Condition { name, holds, message } => {
+                let condition =
+                    OperationCondition { name: name.clone(), holds: *holds, message: message.clone(), direction };
+                let same = self.conditions.contains(&condition);
+                if !same {
+                    self.conditions.retain(|known| known.name != condition.name);
+                    self.conditions.push(condition);
+                }
+                !same
+            }
+            Note::Clear(direction) => {
+                let before = self.conditions.len();
+                self.conditions.retain(|known| known.direction != *direction);
+                self.conditions.len() != before
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Begins an operation where a decision would write replicas, unless the last one is too recent.
+
+use tidegate_calculator::operation::{Begin, Direction, Event, Operation};
+use tidegate_calculator::time::Tick;
+
+use super::Running;
+use super::aftermath::Rest;
+use crate::core::Context;
+use crate::object::Object;
+
+/// Why a change that is wanted begins no operation yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The pause after an operation lasts until this moment.
+    Until(Direction, Tick),
+    /// The last one in this direction failed because of a setting: the object or a policy must change first.
+    Changed(Direction),
+    /// What is stored of an operation cannot be read.
+    Unreadable(Direction),
+}
+
+impl Object {
+    /// Whether hooks own this change: then an operation begins, at once or after the pause that the last one asks for.
+    pub(crate) fn begin_operation(&mut self, (from, to): (u32, u32), why: &str, cx: &mut Context<'_>) -> bool {
+        let (Some(direction), Some(subject)) = (Direction::of(from, to), self.subject.clone()) else { return false };
+        let Some(hooks) = subject.hooks.as_ref().filter(|hooks| hooks.takes_part(direction)) else { return false };
+        let wait = self.waits_for(direction, subject.generation, cx);
+        self.operating().waits = wait;
+        match wait {
+            Some(Wait::Until(_, until)) => self.next_pass = self.next_pass.min(until),
+            Some(_) => {}
+            None => {
+                let aftermath = &mut self.operating().aftermath;
+                aftermath.sequence = aftermath.sequence.saturating_add(1);
+                let begin = Begin {
+                    uid: subject.uid.to_string(),
+                    sequence: aftermath.sequence,
+                    attempt: aftermath.failures(direction).saturating_add(1),
+                    from,
+                    to,
+                    spec: (**hooks).clone(),
+                    parked: aftermath.parked.clone(),
+                    shapes: aftermath.shapes.clone(),
+                };
+                if let Some(operation) = Operation::begin(begin, cx.tick()) {
+                    self.run_operation(operation, why.to_owned());
+                    self.operate(Event::Woken, cx);
+                }
+            }
+        }
+        true
+    }
+
+    fn waits_for(&self, direction: Direction, generation: u64, cx: &Context<'_>) -> Option<Wait> {
+        let operating = self.operating.as_ref()?;
+        if operating.unreadable.is_some() || operating.recalled.is_some() {
+            return Some(Wait::Unreadable(direction));
+        }
+        match operating.aftermath.rest(direction, generation, cx.now)? {
+            Rest::Changed => Some(Wait::Changed(direction)),
+            Rest::Until(at) => {
+                let ahead = at.saturating_sub(cx.now.wall.as_millisecond());
+                Some(Wait::Until(direction, Tick(cx.tick().0.saturating_add(ahead))))
+            }
+        }
+    }
+
+    /// Makes an operation the one that is under way.
+    pub(super) fn run_operation(&mut self, operation: Operation, why: String) {
+        let hooks = operation.state().spec.clone().into();
+        let running = Running {
+            operation,
+            hooks,
+            target: self.target.clone(),
+            ticket: self.ticket,
+            first: self.calls,
+            wake: None,
+            wish: None,
+            gates: None,
+            broken: false,
+            refused: 0,
+            why,
+        };
+        let operating = self.operating();
+        operating.running = Some(Box::new(running));
+        operating.tidying = None;
+    }
+
+    /// No change is wanted that an operation would have to make.
+    pub(crate) fn want_no_operation(&mut self) {
+        if let Some(operating) = &mut self.operating {
+            operating.waits = None;
+        }
+    }
+}
