@@ -1,7 +1,7 @@
 //! The triggers `external` and `external-push`: a server of the user's own says over gRPC how much work waits.
 //!
 //! What such a server must offer stands in `scalers/proto/externalscaler.proto` ([`wire`] is made of it); what its messages
-//! mean is pure ([`metrics`]). All triggers of one server share its connections ([`server`], [`line`]). With
+//! mean is pure ([`metrics`]). All triggers of one server share its connections ([`server`], [`mod@line`]). With
 //! `external-push` the server may also ask for a reading at any moment ([`push`]).
 
 mod address;
