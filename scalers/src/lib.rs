@@ -38,22 +38,8 @@ mod kubernetes;
 // Each trigger type uses a part of it.
 #[cfg_attr(not(all(feature = "kubernetes", feature = "metrics-api")), allow(dead_code, unused_imports))]
 mod location;
-#[cfg_attr(
-    not(any(
-        feature = "cluster-metrics",
-        feature = "cron",
-        feature = "flink",
-        feature = "kafka",
-        feature = "kubernetes",
-        feature = "metrics-api",
-        feature = "mongodb",
-        feature = "prometheus",
-        feature = "rabbitmq",
-        feature = "redis",
-        feature = "websocket"
-    )),
-    allow(dead_code)
-)]
+// Each trigger type uses a part of it.
+#[cfg_attr(not(all(feature = "http", feature = "kubernetes")), allow(dead_code))]
 mod metric;
 #[cfg(feature = "metrics-api")]
 mod metrics_api;

@@ -8,6 +8,8 @@ mod actor;
 mod breaker;
 mod budget;
 mod feed;
+#[cfg(any(feature = "external", feature = "http"))]
+mod lingering;
 mod pacer;
 
 use std::any::{Any, TypeId};
@@ -28,6 +30,8 @@ pub(crate) use breaker::Breaker;
 #[cfg(feature = "external")]
 pub(crate) use breaker::jittered;
 pub(crate) use feed::{Feed, Publisher, Session};
+#[cfg(any(feature = "external", feature = "http"))]
+pub(crate) use lingering::Lingering;
 #[cfg(feature = "external")]
 pub(crate) use pacer::Pacer;
 

@@ -4,21 +4,20 @@
 //! have a connection of their own, so that however many of them are open, questions find room. A server that fails is
 //! left alone for a growing pause.
 
-use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tidegate_calculator::source::{EndpointId, ReadError};
+use tidegate_calculator::source::ReadError;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
 use super::address::Address;
 use super::failures;
 use super::line::{Client, Line};
-use crate::endpoint::{Breaker, Endpoints, LINGER, identify, lock};
+use crate::endpoint::{Breaker, Endpoints, Lingering, identify, lock};
 use crate::tls::TlsOptions;
 
 /// How many questions one server has at the same moment: fewer than any proxy on the way allows on one connection.
@@ -53,45 +52,13 @@ pub(super) struct Server {
     hung: watch::Sender<()>,
 }
 
-/// A use of a server. After the last one its connections stay open for [`LINGER`].
-pub(super) struct ServerHandle {
-    id: EndpointId,
-    server: Arc<Server>,
-}
+/// A use of a server.
+pub(super) type ServerHandle = Lingering<Server>;
 
 impl ServerHandle {
     /// Joins the server at this place, or makes it.
     pub(super) fn open(endpoints: &Endpoints, place: &Place) -> Self {
-        let id = identify("external", place);
-        Self { id, server: endpoints.join(id, || Server::new(place)) }
-    }
-
-    /// What triggers on this server have in common.
-    pub(super) fn id(&self) -> EndpointId {
-        self.id
-    }
-}
-
-impl Deref for ServerHandle {
-    type Target = Arc<Server>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.server
-    }
-}
-
-impl Drop for ServerHandle {
-    fn drop(&mut self) {
-        let server = Arc::clone(&self.server);
-        // Two: this one's and the clone. Without a runtime there is no connection to keep.
-        if Arc::strong_count(&server) == 2
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(async move {
-                sleep(LINGER).await;
-                drop(server);
-            });
-        }
+        Self::join(endpoints, identify("external", place), || Server::new(place))
     }
 }
 

@@ -67,7 +67,7 @@ fn what_users_pass_on_cannot_be_printed() {
     // Inherent methods win over those of a trait, so the second is taken only where there is no `Debug`.
     struct Of<M>(M);
     impl<M: Debug> Of<M> {
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "it is there for the types that have a `Debug`")]
         fn prints(&self) -> bool {
             let _ = &self.0;
             true

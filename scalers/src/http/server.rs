@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::failures;
 use super::token::{Grant, Tokens, is_local};
-use crate::endpoint::{Breaker, Endpoints, LINGER, identify, lock};
+use crate::endpoint::{Breaker, Endpoints, LINGER, Lingering, identify, lock};
 use crate::requests::{Asker, Tally};
 use crate::tls::TlsOptions;
 
@@ -146,8 +146,7 @@ struct Flight {
 
 /// A use of a server. After the last one its connections stay open for [`LINGER`].
 pub(crate) struct ServerHandle {
-    id: EndpointId,
-    server: Arc<Server>,
+    server: Lingering<Server>,
     tally: Option<Tally>,
 }
 
@@ -155,7 +154,7 @@ impl ServerHandle {
     /// Joins the server of this URL (its scheme, host and port) and access, or makes it.
     pub(crate) fn open(endpoints: &Endpoints, url: &Url, access: &Access) -> Self {
         let id = identify("http", &(url.origin().ascii_serialization(), access));
-        Self { id, server: endpoints.join(id, || Server::new(url, access)), tally: None }
+        Self { server: Lingering::join(endpoints, id, || Server::new(url, access)), tally: None }
     }
 
     /// The same, and what is asked through it is counted for this metric of this trigger.
@@ -181,12 +180,12 @@ impl ServerHandle {
     pub(crate) fn open_pods(endpoints: &Endpoints, of: &TargetRef, url: &Url, access: &Access) -> Self {
         let id = identify("http-pods", &(of, access));
         let make = || Server { turns: Semaphore::new(PODS_AT_ONCE), ..Server::new(url, access) };
-        Self { id, server: endpoints.join(id, make), tally: None }
+        Self { server: Lingering::join(endpoints, id, make), tally: None }
     }
 
     /// What triggers on this server have in common.
     pub(crate) fn id(&self) -> EndpointId {
-        self.id
+        self.server.id()
     }
 }
 
@@ -195,21 +194,6 @@ impl Deref for ServerHandle {
 
     fn deref(&self) -> &Self::Target {
         &self.server
-    }
-}
-
-impl Drop for ServerHandle {
-    fn drop(&mut self) {
-        let server = Arc::clone(&self.server);
-        // Two: this one's and the clone. Without a runtime there is no connection to keep.
-        if Arc::strong_count(&server) == 2
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn(async move {
-                sleep(LINGER).await;
-                drop(server);
-            });
-        }
     }
 }
 
