@@ -25,6 +25,11 @@ impl TriggerSources {
     pub fn within(surroundings: Arc<dyn Surroundings>) -> Self {
         Self { endpoints: Endpoints::within(surroundings) }
     }
+
+    /// The connections of the triggers, for whoever talks to the same servers.
+    pub fn endpoints(&self) -> Endpoints {
+        self.endpoints.clone()
+    }
 }
 
 #[async_trait]

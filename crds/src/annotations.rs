@@ -26,6 +26,9 @@ pub const JOB_EXCLUDED_LABELS: &str = "scaledjob.keda.sh/job-excluded-labels";
 /// Names the `ScalingPolicy` objects (comma list) that add to what a `ScaledObject` says.
 pub const POLICIES: &str = "tidegate.dev/policies";
 
+/// Switch: an object that is being deleted goes at once, although its operation has not ended or a job that it stopped does not run.
+pub const ABANDON: &str = "tidegate.dev/abandon";
+
 /// Whether the switch `name` is on: absent is off, and what is no Go boolean counts as on.
 ///
 /// ```

@@ -18,13 +18,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tidegate_calculator::operation::action::Action;
 use tidegate_calculator::operation::facts::Inspection;
 use tidegate_calculator::operation::spec::{Flink, HookSpec};
 use tidegate_calculator::operation::{Class, Failure, Outcome};
 use tidegate_calculator::source::{ReadErrorKind, Secret};
-use tidegate_engine::ports::Resolver;
+use tidegate_engine::ports::{Operations, Resolver};
 use tidegate_engine::subject::{ObjectId, References, TargetRef};
 use tidegate_scalers::Endpoints;
 use tokio::time::timeout;
@@ -46,12 +47,6 @@ impl Hooks {
     /// hook on one JobManager share their connections.
     pub fn new(cluster: Arc<dyn ClusterActions>, resolver: Arc<dyn Resolver>, endpoints: Endpoints) -> Self {
         Self { cluster, resolver, endpoints }
-    }
-
-    /// Performs one action of an operation of the object `id`, whose target and hooks are these, and says how it ended. It always ends
-    /// within 85 s, before the machine takes the call for lost.
-    pub async fn perform(&self, id: &ObjectId, target: &TargetRef, spec: &HookSpec, action: &Action) -> Outcome {
-        self.perform_within(limits::WHOLE, id, target, spec, action).await
     }
 
     async fn perform_within(
@@ -141,6 +136,14 @@ impl Hooks {
             Failure::new(class, &format!("authenticationRef {name}: {}", error.message))
         })?;
         Ok(parameters.auth)
+    }
+}
+
+#[async_trait]
+impl Operations for Hooks {
+    /// It always ends within 85 s, before the machine takes the call for lost.
+    async fn perform(&self, id: &ObjectId, target: &TargetRef, spec: &HookSpec, action: &Action) -> Outcome {
+        self.perform_within(limits::WHOLE, id, target, spec, action).await
     }
 }
 

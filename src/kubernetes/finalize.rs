@@ -7,6 +7,7 @@
 //! * An object that is looked at no more, because of its labels, loses ours.
 //! * As long as nobody can know whether a policy says `mode: Observe`, the target of a deleted object is not touched: its deletion waits a
 //!   minute for the policies, and goes on without restoring anything then.
+//! * While an operation has changed something and has not ended, or a job is stopped by us, an object stays ([`Kept`]).
 //! * An object of which nothing must be undone carries no finalizer of ours: it can be deleted while nobody runs.
 
 mod authentications;
@@ -21,7 +22,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tidegate_crds::ScaledObject;
 use tidegate_engine::protocol::Tenure;
-use tidegate_engine::subject::{Hold, ObjectId, TargetRef};
+use tidegate_engine::subject::{Hold, ObjectId};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -29,6 +30,7 @@ use self::authentications::Authentications;
 use super::Attention;
 use super::calls::Failure;
 use super::holds::{Holds, POLICY_UNSEEN};
+use super::kept::Kept;
 use super::known::{Known, ObjectFacts};
 use super::settings::Mode;
 
@@ -62,6 +64,8 @@ struct Circumstances<'a> {
     finalizers: &'a [String],
     /// The object wants its replicas restored.
     restore: bool,
+    /// An operation has begun something that must be brought to its end first.
+    kept: bool,
     /// A KEDA lives that does all this itself.
     keda: bool,
     /// Targets may be touched: neither the mode nor another writer forbids it.
@@ -76,12 +80,14 @@ fn plan(of: Circumstances<'_>) -> Option<Plan> {
     };
     let (finalizers, restore) = match (of.deleting, of.keda) {
         // Ours is removed in any case; what KEDA does it does before it removes its own.
+        (true, true) if of.kept => return None,
+        (true, false) if of.kept => (without(&[KEDA_FINALIZER]), false),
         (true, true) => (without(&[FINALIZER]), false),
         (true, false) => (without(&[FINALIZER, KEDA_FINALIZER]), of.restore && of.acts),
-        (false, false) if of.restore && of.acts && !has(FINALIZER) => {
+        (false, false) if (of.kept || of.restore && of.acts) && !has(FINALIZER) => {
             (of.finalizers.iter().cloned().chain([FINALIZER.to_owned()]).collect(), false)
         }
-        (false, false) if !of.restore => (without(&[FINALIZER]), false),
+        (false, false) if !of.restore && !of.kept => (without(&[FINALIZER]), false),
         (false, _) => return None,
     };
     (finalizers != of.finalizers).then_some(Plan { restore, finalizers })
@@ -98,6 +104,7 @@ pub struct Finalizer {
     client: Client,
     known: Known,
     holds: Holds,
+    kept: Kept,
     mode: Mode,
     keda: watch::Receiver<Option<bool>>,
     attention: Attention,
@@ -118,11 +125,11 @@ impl Finalizer {
     /// A finalizer of the objects that `attention` names. `keda` says whether a KEDA is alive.
     pub fn new(
         client: Client,
-        (known, holds, attention): (Known, Holds, Attention),
+        (known, holds, kept, attention): (Known, Holds, Kept, Attention),
         mode: Mode,
         keda: watch::Receiver<Option<bool>>,
     ) -> Self {
-        Self { client, known, holds, mode, keda, attention }
+        Self { client, known, holds, kept, mode, keda, attention }
     }
 
     /// Settles objects from the beginning of the tenure until the process ends.
@@ -172,9 +179,9 @@ impl Finalizer {
             return Ok(true);
         };
         let keda = self.keda.borrow().unwrap_or(false);
-        let matters = facts.restore || !facts.finalizers.is_empty();
+        let matters = facts.restore || self.kept.is(id, &facts) || !facts.finalizers.is_empty();
         // Most objects end here, without a call.
-        if self.plan(id, &facts.target, facts.deleting, &facts.finalizers, facts.restore).is_some() {
+        if self.plan(id, &facts, facts.deleting, &facts.finalizers, facts.restore).is_some() {
             self.perform(id, &facts).await?;
         }
         Ok(!(keda && matters))
@@ -183,7 +190,7 @@ impl Finalizer {
     fn plan(
         &self,
         id: &ObjectId,
-        target: &TargetRef,
+        facts: &ObjectFacts,
         deleting: bool,
         finalizers: &[String],
         restore: bool,
@@ -192,8 +199,9 @@ impl Finalizer {
             deleting,
             finalizers,
             restore,
+            kept: self.kept.is(id, facts),
             keda: self.keda.borrow().unwrap_or(false),
-            acts: self.mode == Mode::Auto && self.holds.of(id, target).is_none(),
+            acts: self.mode == Mode::Auto && self.holds.of(id, &facts.target).is_none(),
         })
     }
 
@@ -212,14 +220,18 @@ impl Finalizer {
                 object.data.pointer("/spec/advanced/restoreToOriginalReplicaCount") == Some(&Value::Bool(true));
             // Looked at first: if the hold is lifted between the two, the replicas are restored.
             let unseen = self.unseen(id, facts);
-            let Some(plan) = self.plan(id, &facts.target, deleting, object.finalizers(), wanted) else { return Ok(()) };
+            let Some(plan) = self.plan(id, facts, deleting, object.finalizers(), wanted) else { return Ok(()) };
             if let Some(hold) = unseen.filter(|_| deleting && wanted && !plan.restore) {
                 if was_deleted_within(POLICIES, &object) {
                     return Err(Unsettled::Waits(hold.message));
                 }
                 tracing::warn!("{id}: it is deleted, and its replicas are not restored: {}", hold.message);
             }
-            if plan.restore {
+            if plan.restore && facts.hooks {
+                tracing::warn!(
+                    "{id}: deleted; its replicas are not restored, because nothing would prepare the change: it has hooks"
+                );
+            } else if plan.restore {
                 self.restore(id, facts, &object).await;
             }
             let finalizers = (!plan.finalizers.is_empty()).then_some(&plan.finalizers);
@@ -326,7 +338,7 @@ mod tests {
     }
 
     const CALM: Circumstances<'static> =
-        Circumstances { deleting: false, finalizers: &[], restore: false, keda: false, acts: true };
+        Circumstances { deleting: false, finalizers: &[], restore: false, kept: false, keda: false, acts: true };
 
     #[test]
     fn an_object_without_anything_to_undo_gets_no_finalizer() {
@@ -360,6 +372,19 @@ mod tests {
         let of_keda = names(&[KEDA_FINALIZER]);
         let left_by_keda = Circumstances { finalizers: &of_keda, restore: false, ..deleted };
         assert_eq!(plan(left_by_keda), Some(Plan { restore: false, finalizers: vec![] }));
+    }
+
+    #[test]
+    fn an_object_whose_job_is_stopped_stays() {
+        let kept = Circumstances { kept: true, acts: false, ..CALM };
+        let (ours, both) = (names(&[FINALIZER]), names(&[KEDA_FINALIZER, FINALIZER]));
+        assert_eq!(plan(kept), Some(Plan { restore: false, finalizers: ours.clone() }), "also while it is held");
+        assert_eq!(plan(Circumstances { finalizers: &ours, ..kept }), None);
+        let deleted = Circumstances { deleting: true, finalizers: &both, restore: true, acts: true, ..kept };
+        assert_eq!(plan(deleted), Some(Plan { restore: false, finalizers: ours.clone() }), "nothing is restored yet");
+        assert_eq!(plan(Circumstances { keda: true, ..deleted }), None);
+        let over = Circumstances { kept: false, finalizers: &ours, ..deleted };
+        assert_eq!(plan(over), Some(Plan { restore: true, finalizers: vec![] }));
     }
 
     #[test]

@@ -21,7 +21,9 @@ use tidegate_engine::subject::ObjectId;
 use self::api::{Api, Failure, Written};
 use self::sight::{Before, Sent, Sight};
 use super::events::Announcer;
+use super::finalize::FINALIZER;
 use super::holds::Holds;
+use super::kept::Kept;
 use super::known::{Known, ObjectFacts};
 use super::{record, status};
 
@@ -42,6 +44,7 @@ struct Inner {
     api: Api,
     known: Known,
     holds: Holds,
+    kept: Kept,
     announcer: Announcer,
     unseen: Mutex<Unseen>,
 }
@@ -61,14 +64,20 @@ struct Unseen {
 impl ClusterJournal {
     /// A journal that writes through `client` (whose own retries should be off) and compares with `known`.
     ///
-    /// While `holds` says that a live KEDA has the objects, the ScaledObjects' status is not written.
-    pub fn new(client: Client, known: Known, holds: Holds, announcer: Announcer) -> Self {
-        Self::with_deadline(client, known, holds, announcer, CALL_DEADLINE)
+    /// While `holds` says that a live KEDA has the objects, the ScaledObjects' status is not written. `kept` learns which objects must not
+    /// go away.
+    pub fn new(client: Client, shared: (Known, Holds, Kept), announcer: Announcer) -> Self {
+        Self::with_deadline(client, shared, announcer, CALL_DEADLINE)
     }
 
-    fn with_deadline(client: Client, known: Known, holds: Holds, announcer: Announcer, deadline: Duration) -> Self {
+    fn with_deadline(
+        client: Client,
+        (known, holds, kept): (Known, Holds, Kept),
+        announcer: Announcer,
+        deadline: Duration,
+    ) -> Self {
         let api = Api::new(client, deadline);
-        Self(Arc::new(Inner { api, known, holds, announcer, unseen: Mutex::default() }))
+        Self(Arc::new(Inner { api, known, holds, kept, announcer, unseen: Mutex::default() }))
     }
 }
 
@@ -78,12 +87,17 @@ impl Journal for ClusterJournal {
         let inner = &*self.0;
         let turn = inner.lock().turns.entry(id.clone()).or_default().clone();
         let _turn = turn.lock().await;
-        let Some(facts) = inner.known.get(id).filter(|facts| !facts.deleting) else {
+        let stays = |facts: &Arc<ObjectFacts>| !facts.deleting || inner.kept.is(id, facts);
+        let Some(facts) = inner.known.get(id).filter(stays) else {
             return Ok(());
         };
         self.tidy_later();
         let stored = async {
+            inner.keep(id, &facts, entry).await?;
             inner.store_record(id, &facts, entry).await?;
+            if entry.checkpoint.is_some() && !entry.holds_object {
+                inner.kept.set(id, &facts, false);
+            }
             inner.store_status(id, &facts, entry).await
         };
         match stored.await {
@@ -121,6 +135,18 @@ impl ClusterJournal {
 }
 
 impl Inner {
+    /// An object that must not go away has our finalizer before that is stored: it could go in between.
+    async fn keep(&self, id: &ObjectId, facts: &ObjectFacts, entry: &Entry) -> Result<(), Failure> {
+        if !entry.holds_object {
+            return Ok(());
+        }
+        self.kept.set(id, facts, true);
+        if facts.finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+            return Ok(());
+        }
+        self.api.add_finalizer(id, &facts.uid).await
+    }
+
     async fn store_record(&self, id: &ObjectId, facts: &ObjectFacts, entry: &Entry) -> Result<(), Failure> {
         let before = self.sent(id, facts, |sent| sent.record.before(sight::of_record(facts)));
         let before = match before {

@@ -50,6 +50,8 @@ pub struct ObjectFacts {
     pub target_resource: String,
     /// `advanced.restoreToOriginalReplicaCount`.
     pub restore: bool,
+    /// Whether hooks take part in its changes.
+    pub hooks: bool,
     /// `minReplicaCount` as the user gave it.
     pub min: Option<i64>,
     /// `maxReplicaCount` as the user gave it.
@@ -90,6 +92,7 @@ impl ObjectFacts {
             target,
             target_resource: String::new(),
             restore: false,
+            hooks: false,
             min: None,
             max: None,
             idle: None,

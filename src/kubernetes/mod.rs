@@ -12,6 +12,7 @@ pub mod foreign;
 pub mod holds;
 pub mod journal;
 pub mod keda;
+pub mod kept;
 pub mod known;
 pub mod lease;
 pub mod objects;

@@ -24,6 +24,8 @@ use super::status::{LONGEST_MESSAGE, count, cut, seconds};
 const STATE: &str = "state";
 /// Where what operations have left behind stands there.
 const AFTERMATH: &str = "aftermath";
+/// Whether the object must be kept stands there.
+const KEPT: &str = "keepsObject";
 
 /// Who owns the fields that we write.
 pub const FIELD_MANAGER: &str = "tidegate";
@@ -111,7 +113,13 @@ pub fn operation(record: &ScaleRecordStatus) -> (Option<Arc<str>>, Option<Arc<st
 fn operation_of(entry: &Entry) -> Option<Map<String, Value>> {
     let fields = [(STATE, &entry.operation), (AFTERMATH, &entry.aftermath)];
     let texts = fields.into_iter().filter_map(|(field, text)| Some((field.to_owned(), text.as_deref()?.into())));
-    Some(texts.collect::<Map<_, _>>()).filter(|map| !map.is_empty())
+    let kept = entry.holds_object.then(|| (KEPT.to_owned(), true.into()));
+    Some(texts.chain(kept).collect::<Map<_, _>>()).filter(|map| !map.is_empty())
+}
+
+/// Whether a record says that its object must not go away.
+pub fn is_kept(record: &ScaleRecordStatus) -> bool {
+    record.operation.as_ref().is_some_and(|operation| operation.get(KEPT) == Some(&Value::Bool(true)))
 }
 
 /// The first failing trigger that a record tells of.

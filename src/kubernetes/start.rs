@@ -17,7 +17,6 @@ use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tidegate_engine::driver::{self, Handle, World};
-use tidegate_engine::ports::NoOperations;
 use tidegate_engine::protocol::Tenure;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -31,9 +30,11 @@ use super::foreign::writers;
 use super::journal::ClusterJournal;
 use super::keda::KedaWatch;
 use super::lease::{Elector, Fence, LeaseLost, Term, Times};
+use super::operations::ClusterOperations;
 use super::settings::Settings;
 use super::{Following, follow};
 use crate::clock::MachineClock;
+use crate::hooks::Hooks;
 use crate::sources::TriggerSources;
 
 /// How long connecting to the API server may take.
@@ -124,23 +125,27 @@ pub async fn start(options: Options) -> Result<Operator, Failure> {
 
 /// Starts all parts and wires them.
 fn assemble(client: Client, settings: &Settings, candidate: Candidate, ignore_live_keda: bool) -> Operator {
-    let Following { objects, target, resolver, known, holds, attention, surroundings, latest, tasks: following } =
+    let Following { objects, target, resolver, known, holds, attention, kept, surroundings, latest, tasks: following } =
         follow(&client, settings);
     let tenure = candidate.tenure();
     let keda = KedaWatch::new(client.clone(), &settings.keda_namespace, (!ignore_live_keda).then(|| holds.clone()));
     let autoscalers = AutoscalerWatch::new(client.clone(), &settings.namespaces, holds.clone());
     let announcer = Announcer::start(client.clone(), known.clone(), &settings.identity);
     let sender = announcer.clone();
-    let journal = ClusterJournal::new(client.clone(), known.clone(), holds.clone(), announcer);
+    let journal = ClusterJournal::new(client.clone(), (known.clone(), holds.clone(), kept.clone()), announcer);
     let (journal, resets) = writers::listen(journal, client.clone(), known.clone(), holds.clone());
     let (alive, noticed) = (keda.alive(), autoscalers.synced());
-    let finalizer = Finalizer::new(client.clone(), (known, holds, attention), settings.mode, keda.alive());
+    let finalizer =
+        Finalizer::new(client.clone(), (known.clone(), holds, kept, attention), settings.mode, keda.alive());
+    let sources = TriggerSources::within(Arc::new(surroundings));
+    let actions = Arc::new(ClusterOperations::new(client.clone(), known.clone()));
+    let operations = Hooks::new(actions, resolver.clone(), sources.endpoints());
     let world = World {
         objects,
-        sources: Arc::new(TriggerSources::within(Arc::new(surroundings))),
+        sources: Arc::new(sources),
         resolver,
         target,
-        operations: Arc::new(NoOperations),
+        operations: Arc::new(operations),
         journal: Arc::new(journal),
         clock: Arc::new(MachineClock::new()),
     };

@@ -82,7 +82,7 @@ fn awaited() {
     policy(&space, &json!({ "triggers": [{ "name": "lag", "onError": "Hold" }] }));
     until_fault(&space, "PolicyInvalid", "PolicyCheckFailed", "\"lag\" is no trigger of the object");
     policy(&space, &json!({ "hooks": { "preScale": [{ "name": "state", "flink": {} }] } }));
-    until_fault(&space, "PolicyInvalid", "HooksNotSupported", "spec.hooks");
+    until_fault(&space, "PolicyInvalid", "PolicyCheckFailed", "restUrl or service is required");
     assert_eq!(space.replicas("app"), Some(6));
 
     space.merge("scalingpolicies", "night", &json!({ "spec": { "hooks": null } }));

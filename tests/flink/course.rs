@@ -10,6 +10,7 @@ use tidegate::hooks::Hooks;
 use tidegate_calculator::operation::spec::HookSpec;
 use tidegate_calculator::operation::{Action, Begin, Event, Operation, Outcome, stored};
 use tidegate_calculator::time::{Now, Tick};
+use tidegate_engine::ports::Operations as _;
 use tidegate_engine::subject::{ObjectId, TargetRef};
 use tidegate_scalers::Endpoints;
 use tokio::sync::mpsc;

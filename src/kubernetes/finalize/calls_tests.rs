@@ -1,6 +1,7 @@
 //! The finalizer against an API server in this process that knows one ScaledObject and one scale, and notes every call.
 
 use std::sync::Mutex;
+use tidegate_engine::subject::TargetRef;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -102,7 +103,7 @@ async fn settle_held(
         holds.set(whom, Hold { reason, message: "because".to_owned() });
     }
     let (_sender, keda) = watch::channel(Some(keda));
-    let finalizer = Finalizer::new(client, (known, holds, Attention::default()), Mode::Auto, keda);
+    let finalizer = Finalizer::new(client, (known, holds, Kept::default(), Attention::default()), Mode::Auto, keda);
     let result = finalizer.settle(&id).await.map_err(|error| error.to_string());
     let calls = fake.calls.lock().unwrap().clone();
     (result, calls)

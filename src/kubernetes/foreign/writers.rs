@@ -207,13 +207,19 @@ impl WriterWatch {
 
     async fn take(&mut self, id: ObjectId, sign: Sign) {
         let Some(length) = self.detector.sign(&id, Instant::now(), sign) else { return };
+        // Held first and named afterwards: while an answer is waited for, the next write would go out.
+        self.hold(&id, message(&id, None, length));
         let owner = match self.known.get(&id) {
             Some(facts) => timeout(CALL, owner_of(&self.client, &facts)).await.ok().flatten(),
             None => None,
         };
         let message = message(&id, owner.as_deref(), length);
         tracing::warn!("{id}: {message}");
-        self.holds.set(Whom::Object(id), Hold { reason: FOREIGN_WRITER, message });
+        self.hold(&id, message);
+    }
+
+    fn hold(&self, id: &ObjectId, message: String) {
+        self.holds.set(Whom::Object(id.clone()), Hold { reason: FOREIGN_WRITER, message });
     }
 }
 

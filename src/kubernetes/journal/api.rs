@@ -7,10 +7,11 @@ use kube::Client;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_crds::{ScaleRecord, ScaleRecordStatus, ScaledObject};
 use tidegate_engine::subject::ObjectId;
 
+use crate::kubernetes::finalize::FINALIZER;
 use crate::kubernetes::known::StatusView;
 use crate::kubernetes::record::{self, FIELD_MANAGER};
 
@@ -113,6 +114,25 @@ impl Api {
     /// A ScaledObject's status as it is now.
     pub(super) async fn status(&self, id: &ObjectId) -> Result<StatusView, Failure> {
         Ok(status_of(self.call("get scaledobjects.keda.sh", id, self.of(&self.objects, id).get(&id.name)).await?))
+    }
+
+    /// Gives an object our finalizer. One that is being deleted cannot get it any more, and then this fails.
+    pub(super) async fn add_finalizer(&self, id: &ObjectId, uid: &str) -> Result<(), Failure> {
+        let api = self.of(&self.objects, id);
+        let object = self.call("get scaledobjects.keda.sh", id, api.get_metadata(&id.name)).await?;
+        if object.metadata.uid.as_deref() != Some(uid) {
+            return Err(Failure::Absent(format!("{id} is another object now")));
+        }
+        let mut finalizers = object.metadata.finalizers.unwrap_or_default();
+        if finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+            return Ok(());
+        }
+        finalizers.push(FINALIZER.to_owned());
+        let version = object.metadata.resource_version;
+        let body = Patch::Merge(json!({ "metadata": { "resourceVersion": version, "finalizers": finalizers } }));
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patched = api.patch_metadata(&id.name, &params, &body);
+        self.call("patch scaledobjects.keda.sh", id, patched).await.map(|_| ())
     }
 
     /// Waits for a call, but not for ever. `what` is its verb and its resource, as a role names them.

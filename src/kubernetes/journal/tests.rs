@@ -29,7 +29,12 @@ impl Setting {
         fake.put(OBJECT, json!({ "metadata": { "name": "orders", "uid": "uid-1" }, "spec": { "odd": [1] } }));
         known.insert(id(), facts());
         let announcer = Announcer::start(fake.client(), known.clone(), "pod-1");
-        let journal = ClusterJournal::with_deadline(fake.client(), known.clone(), holds.clone(), announcer, deadline);
+        let journal = ClusterJournal::with_deadline(
+            fake.client(),
+            (known.clone(), holds.clone(), Kept::default()),
+            announcer,
+            deadline,
+        );
         let setting = Self { fake, known, holds, journal };
         setting.watch();
         setting

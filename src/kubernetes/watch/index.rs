@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tidegate_calculator::policy;
-use tidegate_engine::protocol::Change;
+use tidegate_engine::protocol::{Change, TargetError};
 use tidegate_engine::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
 
 use super::attention::Attention;
-use super::directory::{AuthenticationKey, Directory, Holder, authentication_key};
+use super::directory::{AuthenticationKey, Directory, Holder};
 use super::event::{Event, Order, What};
 use super::failing::Failing;
 use super::judge::{self, Judged};
@@ -27,13 +27,14 @@ use super::targets::{Moved, Targets, target};
 use super::views::{self, Loose};
 use crate::kubernetes::finalize::is_left_behind;
 use crate::kubernetes::holds::{Holds, TargetKey, Whom};
+use crate::kubernetes::kept::{self, Kept};
 use crate::kubernetes::known::{Known, RecordFacts};
 use crate::kubernetes::objects::Feed;
 use crate::kubernetes::surroundings::counter::Counts;
 use crate::validation::PolicyRef;
 
 /// What the index tells others through.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(in crate::kubernetes) struct Outlets {
     pub(in crate::kubernetes) feed: Arc<Feed>,
     pub(in crate::kubernetes) known: Known,
@@ -41,6 +42,22 @@ pub(in crate::kubernetes) struct Outlets {
     pub(in crate::kubernetes) directory: Directory,
     pub(in crate::kubernetes) attention: Attention,
     pub(in crate::kubernetes) counts: Counts,
+    pub(in crate::kubernetes) kept: Kept,
+}
+
+impl Default for Outlets {
+    fn default() -> Self {
+        let attention = Attention::default();
+        Self {
+            feed: Arc::default(),
+            known: Known::default(),
+            holds: Holds::default(),
+            directory: Directory::default(),
+            kept: Kept::new(attention.clone()),
+            attention,
+            counts: Counts::default(),
+        }
+    }
 }
 
 /// Everything that is known of the cluster.
@@ -196,7 +213,12 @@ impl Index {
             }
             Event::TargetGone(kind, id) => {
                 self.targets.gone(&kind, &id);
-                self.target_moved(&target(&kind, &id), Moved { state: true, environment: false });
+                let target = target(&kind, &id);
+                self.target_moved(&target, Moved { state: true, environment: false });
+                for id in self.claimants(&TargetKey::of(&target)) {
+                    // One that is being deleted waited for it alone.
+                    self.tell(&id, orders);
+                }
             }
             Event::Read(target, result, print) => {
                 self.failing.read(&target, &result, orders);
@@ -257,7 +279,7 @@ impl Index {
     ) {
         let created = views::created(&view.metadata);
         let names = self.name_policies(id, view, orders);
-        let Judged { target, subject, findings, warnings, environment, facts } =
+        let Judged { target, subject, findings, warnings, environment, authentications, facts } =
             judge::judge(id, view, &self.settings, &self.policies);
         if self.policies.are_settled(&id.namespace, &names) {
             for warning in &warnings {
@@ -265,11 +287,6 @@ impl Index {
             }
         }
         self.hold_by_policies(id, &names, subject.as_deref());
-        let authentications = subject.iter().flat_map(|subject| &subject.triggers).filter_map(|trigger| {
-            let reference = trigger.references.authentication.as_ref()?;
-            Some(authentication_key(&id.namespace, reference))
-        });
-        let authentications: BTreeSet<_> = authentications.collect();
         let old = self.objects.remove(id);
         let record = match &old {
             Some(_) => self.out.known.get(id).and_then(|facts| facts.record.clone()),
@@ -320,6 +337,7 @@ impl Index {
             self.orphans.insert(id.clone(), Box::new(record));
         }
         self.out.known.remove(id);
+        self.out.kept.forget(id);
         // Only now: whoever settles its finalizers must never see it without its hold.
         self.lift_holds(id);
         if facts.is_some_and(|facts| is_left_behind(&facts)) {
@@ -419,7 +437,8 @@ impl Index {
 
     /// What there is to say about an object now.
     fn word(&self, id: &ObjectId, object: &Object) -> Told {
-        if object.deleting {
+        let must_stay = object.deleting && self.must_stay(id, object);
+        if object.deleting && !must_stay {
             // Whoever was never told needs not hear that it is gone.
             return if object.told == Told::Nothing { Told::Nothing } else { Told::Gone };
         }
@@ -427,7 +446,17 @@ impl Index {
         if object.subject.is_none() || conflict.is_some() {
             return Told::Refused(object.findings.iter().cloned().chain(conflict).collect());
         }
-        Told::Set(self.out.holds.of(id, &object.target))
+        Told::Set(if must_stay { Some(kept::leaving()) } else { self.out.holds.of(id, &object.target) })
+    }
+
+    /// Whether an object that is being deleted has something to bring to its end. Without its target it has not.
+    fn must_stay(&self, id: &ObjectId, object: &Object) -> bool {
+        let Some(facts) = self.out.known.get(id) else { return false };
+        let gone = matches!(self.targets.sight(&object.target, self.streams), Some(Err(TargetError::NotFound(_))));
+        if gone {
+            self.out.kept.set(id, &facts, false);
+        }
+        !gone && self.out.kept.is(id, &facts)
     }
 
     /// Tells the engine how a target is, if anybody can know.

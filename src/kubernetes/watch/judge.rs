@@ -1,6 +1,6 @@
 //! Judges the text of one ScaledObject of the cluster, and notes what those who write it want to know. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -10,10 +10,11 @@ use tidegate_crds::{KEDA_GROUP, VERSION};
 use tidegate_engine::subject::{Finding, ObjectId, Severity, Subject, TargetRef};
 use tidegate_scalers::Known;
 
+use super::directory::{AuthenticationKey, authentication_key};
 use super::policies::Policies;
 use super::views::{self, Loose};
 use crate::kubernetes::known::{ObjectFacts, RecordFacts, StatusView};
-use crate::validation::{self, Policy, PolicyRef, Sight, Surroundings};
+use crate::validation::{self, Policy, PolicyRef, Sight, Surroundings, hook_references};
 
 /// The groups of annotations that are kept.
 const GROUPS: [&str; 3] = ["autoscaling.keda.sh/", "scaledobject.keda.sh/", "tidegate.dev/"];
@@ -34,6 +35,8 @@ pub(super) struct Judged {
     pub(super) warnings: Vec<Finding>,
     /// Whether a trigger takes values from the environment of the target's pods.
     pub(super) environment: bool,
+    /// The authentications that its triggers and its hooks name.
+    pub(super) authentications: BTreeSet<AuthenticationKey>,
     /// What the writers want to know.
     pub(super) facts: ObjectFacts,
 }
@@ -63,10 +66,12 @@ pub(super) fn judge(id: &ObjectId, view: &Loose, settings: &policy::Settings, po
     let target = validated.target.unwrap_or_else(|| nameless(id));
     let mut facts = facts(spec, view, target.clone());
     facts.annotations = annotations;
+    facts.hooks = validated.subject.as_ref().is_some_and(|subject| subject.hooks.is_some());
     facts.metric_names = validated.subject.iter().flat_map(|subject| &subject.triggers).map(metric_names).collect();
     Judged {
         target,
         environment: validated.subject.as_deref().is_some_and(reads_environment),
+        authentications: validated.subject.iter().flat_map(|subject| authentications(&id.namespace, subject)).collect(),
         subject: validated.subject,
         findings: errors,
         warnings,
@@ -168,6 +173,14 @@ fn metric_names(trigger: &tidegate_engine::subject::Trigger) -> Vec<String> {
     checked.metrics.into_iter().map(|metric| metric.name).collect()
 }
 
+/// What an object's triggers and hooks refer to.
+fn authentications(namespace: &Arc<str>, subject: &Subject) -> BTreeSet<AuthenticationKey> {
+    let of_triggers = subject.triggers.iter().map(|trigger| trigger.references.authentication.clone());
+    let hooks = subject.hooks.iter().flat_map(|hooks| hook_references(hooks, &subject.target, None));
+    let of_hooks = hooks.map(|hook| hook.references.authentication);
+    of_triggers.chain(of_hooks).flatten().map(|reference| authentication_key(namespace, &reference)).collect()
+}
+
 fn reads_environment(subject: &Subject) -> bool {
     subject.triggers.iter().any(|trigger| trigger.spec.metadata.keys().any(|key| key.ends_with("FromEnv")))
 }
@@ -181,9 +194,8 @@ impl Surroundings for Cluster<'_> {
         true
     }
 
-    /// Not yet: every part is there (`src/hooks`, `operations`), but no run on a cluster has shown that they work together.
     fn performs_hooks(&self) -> bool {
-        false
+        true
     }
 
     fn readable(&self, namespace: &str, name: &PolicyRef) -> Sight<Arc<Policy>> {

@@ -39,6 +39,7 @@ use self::kinds::{KindKey, Kinds, Served};
 use self::latest::Latest;
 use self::streams::{Events, Watch};
 use super::holds::{Holds, OBSERVE, Whom};
+use super::kept::Kept;
 use super::known::Known;
 use super::objects::ClusterObjects;
 use super::patience::Patience;
@@ -68,6 +69,8 @@ pub struct Following {
     pub holds: Holds,
     /// Who should be looked at by whoever cares for finalizers.
     pub attention: Attention,
+    /// Which objects must not go away.
+    pub kept: Kept,
     /// What triggers see of the cluster.
     pub(super) surroundings: ClusterSurroundings,
     /// What the engine must hear before it acts.
@@ -125,6 +128,7 @@ fn follow_with(client: &Client, settings: &Settings, patience: Patience) -> Foll
         known: out.known,
         holds: out.holds,
         attention: out.attention,
+        kept: out.kept,
         surroundings,
         latest,
         tasks,

@@ -100,6 +100,7 @@ async fn a_conflict_is_read_anew_and_many_are_an_error() {
 async fn an_object_that_is_looked_at_no_more_loses_our_finalizer() {
     use crate::kubernetes::finalize::{FINALIZER, Finalizer};
     use crate::kubernetes::holds::Holds;
+    use crate::kubernetes::kept::Kept;
     use crate::kubernetes::known::Known;
     use crate::kubernetes::settings::Mode;
     use tidegate_engine::subject::ObjectId;
@@ -108,7 +109,7 @@ async fn an_object_that_is_looked_at_no_more_loses_our_finalizer() {
         let fake = Arc::new(Fake { object: object(false, finalizers), ..Fake::default() });
         let client = Client::new(Router::new().fallback(answer).with_state(fake.clone()), "default");
         let (_sender, keda) = watch::channel(Some(false));
-        let parts = (Known::default(), Holds::default(), Attention::default());
+        let parts = (Known::default(), Holds::default(), Kept::default(), Attention::default());
         let finalizer = Finalizer::new(client, parts, Mode::Auto, keda);
         assert!(finalizer.settle(&ObjectId::new("shop", "redis")).await.unwrap());
         let calls = fake.calls.lock().unwrap().clone();

@@ -1,0 +1,106 @@
+//! Which objects must not go away yet, because an operation of theirs has changed something or has stopped a job.
+//!
+//! The journal says so before it stores such an operation, the finalizer keeps the object that long, and the index goes on telling
+//! the engine about it, although it is being deleted.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tidegate_crds::annotations::{ABANDON, switch};
+use tidegate_engine::subject::{Hold, ObjectId};
+
+use super::known::ObjectFacts;
+use super::{Attention, record};
+
+/// The reason of the hold on an object that is being deleted and must not go yet.
+pub const LEAVING: &str = "BeingDeleted";
+
+/// What this process has stored about objects. Copies share it.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// The uid of each object, and whether it must not go.
+    stored: Arc<Mutex<HashMap<ObjectId, (String, bool)>>>,
+    attention: Attention,
+}
+
+impl Kept {
+    /// Nothing is stored yet. Whoever settles finalizers hears of changes through `attention`.
+    pub fn new(attention: Attention) -> Self {
+        Self { stored: Arc::default(), attention }
+    }
+
+    /// Whether an object must not go away: as this process has stored it last, or else as its record says. Its user may say otherwise.
+    pub fn is(&self, id: &ObjectId, facts: &ObjectFacts) -> bool {
+        if switch(Some(&facts.annotations), ABANDON) {
+            return false;
+        }
+        let stored = self.lock().get(id).filter(|(uid, _)| *uid == facts.uid).map(|(_, kept)| *kept);
+        stored.unwrap_or_else(|| facts.record.as_ref().is_some_and(|record| record::is_kept(&record.status)))
+    }
+
+    /// Notes what is stored, or is about to be, of an object.
+    pub fn set(&self, id: &ObjectId, facts: &ObjectFacts, kept: bool) {
+        // Most objects are never kept: there is nothing to note about them.
+        if self.is(id, facts) != kept {
+            self.lock().insert(id.clone(), (facts.uid.clone(), kept));
+            self.attention.raise(id);
+        }
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, id: &ObjectId) {
+        self.lock().remove(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectId, (String, bool)>> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The hold on an object that is being deleted: nothing new begins, and what was begun is brought to its end.
+pub fn leaving() -> Hold {
+    let message = format!(
+        "it is being deleted, and goes once its operation has ended and every job that was stopped runs again; run such a job by hand \
+         with `tidegate flink restore`, and annotate this object with {ABANDON}=true to let it go as it is"
+    );
+    Hold { reason: LEAVING, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_engine::subject::TargetRef;
+
+    use super::*;
+    use crate::kubernetes::known::RecordFacts;
+
+    fn facts(uid: &str) -> ObjectFacts {
+        let target = TargetRef {
+            namespace: "shop".into(),
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            name: "tm".into(),
+        };
+        ObjectFacts { uid: uid.to_owned(), ..ObjectFacts::of(target) }
+    }
+
+    #[test]
+    fn what_was_stored_last_counts_before_what_a_watch_has_shown() {
+        let (kept, id) = (Kept::default(), ObjectId::new("shop", "orders"));
+        let mut shown = facts("a");
+        assert!(!kept.is(&id, &shown));
+        let operation = serde_json::json!({ "keepsObject": true });
+        let mut record = RecordFacts::default();
+        record.status.operation = operation.as_object().cloned();
+        shown.record = Some(record);
+        assert!(kept.is(&id, &shown), "another process has stored it");
+        kept.set(&id, &shown, false);
+        assert!(!kept.is(&id, &shown), "it is over, the watch lags behind");
+        assert!(kept.is(&id, &ObjectFacts { uid: "b".to_owned(), ..shown.clone() }), "an object of its own");
+        kept.set(&id, &shown, true);
+        assert!(kept.is(&id, &shown));
+        shown.annotations.insert(ABANDON.to_owned(), "true".to_owned());
+        assert!(!kept.is(&id, &shown), "its user lets it go");
+        kept.set(&ObjectId::new("shop", "other"), &facts("c"), false);
+        assert_eq!(kept.lock().len(), 1, "nothing to note");
+    }
+}
