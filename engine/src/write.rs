@@ -19,6 +19,9 @@ const GRACE: Span = Span::seconds(2);
 /// How long the target's watch may take to show our write.
 const ECHO: Span = Span::seconds(5);
 
+/// How long somebody else's change is left as it is: whoever finds out that it is a tool's must be heard before the next write.
+const COURTESY: Span = Span::seconds(1);
+
 /// How often the same number goes again after a conflict.
 const TRIES: u32 = 3;
 
@@ -189,8 +192,8 @@ impl Object {
 
     /// Somebody else's change, or a lost write of ours that has landed late, ended this write.
     fn changed(&mut self, replicas: u32, cx: &mut Context<'_>) {
-        self.notice(replicas, cx);
         self.next_pass = cx.tick();
+        self.notice(replicas, cx);
     }
 
     fn foreign(&mut self, replicas: u32, cx: &mut Context<'_>) {
@@ -204,7 +207,7 @@ impl Object {
         if from != replicas {
             cx.announce(&self.id, Event::ForeignChange { from, to: replicas });
         }
-        self.next_pass = cx.tick();
+        self.next_pass = cx.tick() + COURTESY;
     }
 
     fn write_failed(&mut self, error: ApplyError, cx: &mut Context<'_>) {

@@ -43,6 +43,20 @@ fn a_conflict_with_another_writer_is_a_new_decision() {
     assert_eq!((world.replicas, world.event_count(foreign)), (4, 1));
 }
 
+/// Time for whoever finds out that a tool is at work, and holds the object.
+#[test]
+fn somebody_elses_change_stays_for_a_second() {
+    let mut world = World::new(2, Policy { min: 1, ..policy() });
+    world.backlog.insert(0, Ok(10));
+    world.run_to(20_100);
+    let (reads, writes) = (world.reads.len(), world.applied.len());
+    world.foreign(6);
+    world.run_to(21_099);
+    assert_eq!((world.reads.len(), world.applied.len()), (reads, writes), "nothing is read, so nothing is decided");
+    world.run_to(22_000);
+    assert_eq!(world.applied[writes..], [(21_100, 2)]);
+}
+
 #[test]
 fn a_lost_answer_is_settled_by_looking() {
     for (answer, writes) in [(ApplyAnswer::LostButDone, 1), (ApplyAnswer::Lost, 2)] {
