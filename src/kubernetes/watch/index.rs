@@ -5,6 +5,7 @@
 
 mod claims;
 mod lists;
+mod outlets;
 mod policies;
 mod stored;
 
@@ -16,8 +17,8 @@ use tidegate_calculator::policy;
 use tidegate_engine::protocol::{Change, TargetError};
 use tidegate_engine::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
 
-use super::attention::Attention;
-use super::directory::{AuthenticationKey, Directory, Holder};
+pub(in crate::kubernetes) use self::outlets::Outlets;
+use super::directory::{AuthenticationKey, Holder};
 use super::event::{Event, Order, What};
 use super::failing::Failing;
 use super::judge::{self, Judged};
@@ -26,39 +27,10 @@ use super::policies::Policies;
 use super::targets::{Moved, Targets, target};
 use super::views::{self, Loose};
 use crate::kubernetes::finalize::is_left_behind;
-use crate::kubernetes::holds::{Holds, TargetKey, Whom};
-use crate::kubernetes::kept::{self, Kept};
-use crate::kubernetes::known::{Known, RecordFacts};
-use crate::kubernetes::objects::Feed;
-use crate::kubernetes::surroundings::counter::Counts;
+use crate::kubernetes::holds::{TargetKey, Whom};
+use crate::kubernetes::kept;
+use crate::kubernetes::known::RecordFacts;
 use crate::validation::PolicyRef;
-
-/// What the index tells others through.
-#[derive(Clone, Debug)]
-pub(in crate::kubernetes) struct Outlets {
-    pub(in crate::kubernetes) feed: Arc<Feed>,
-    pub(in crate::kubernetes) known: Known,
-    pub(in crate::kubernetes) holds: Holds,
-    pub(in crate::kubernetes) directory: Directory,
-    pub(in crate::kubernetes) attention: Attention,
-    pub(in crate::kubernetes) counts: Counts,
-    pub(in crate::kubernetes) kept: Kept,
-}
-
-impl Default for Outlets {
-    fn default() -> Self {
-        let attention = Attention::default();
-        Self {
-            feed: Arc::default(),
-            known: Known::default(),
-            holds: Holds::default(),
-            directory: Directory::default(),
-            kept: Kept::new(attention.clone()),
-            attention,
-            counts: Counts::default(),
-        }
-    }
-}
 
 /// Everything that is known of the cluster.
 #[derive(Debug)]
