@@ -29,9 +29,10 @@ impl Kept {
         Self { stored: Arc::default(), attention }
     }
 
-    /// Whether an object must not go away: as this process has stored it last, or else as its record says. Its user may say otherwise.
+    /// Whether an object must not go away: as this process has stored it last, or else as its record says. The user of one that is
+    /// being deleted may say otherwise.
     pub fn is(&self, id: &ObjectId, facts: &ObjectFacts) -> bool {
-        if switch(Some(&facts.annotations), ABANDON) {
+        if facts.deleting && switch(Some(&facts.annotations), ABANDON) {
             return false;
         }
         let stored = self.lock().get(id).filter(|(uid, _)| *uid == facts.uid).map(|(_, kept)| *kept);
@@ -99,6 +100,8 @@ mod tests {
         kept.set(&id, &shown, true);
         assert!(kept.is(&id, &shown));
         shown.annotations.insert(ABANDON.to_owned(), "true".to_owned());
+        assert!(kept.is(&id, &shown), "it is not being deleted");
+        shown.deleting = true;
         assert!(!kept.is(&id, &shown), "its user lets it go");
         kept.set(&ObjectId::new("shop", "other"), &facts("c"), false);
         assert_eq!(kept.lock().len(), 1, "nothing to note");

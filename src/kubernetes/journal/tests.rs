@@ -399,3 +399,40 @@ async fn a_store_that_is_slow_never_lands_after_the_next_one() {
     assert_eq!((first, second), (Ok(()), Ok(())));
     assert_eq!(setting.record().desired, Some(9));
 }
+
+/// It could be deleted between the two.
+#[tokio::test]
+async fn an_object_that_must_stay_has_its_finalizer_before_that_is_stored() {
+    let setting = Setting::new(CALL_DEADLINE);
+    let operating = Entry { operation: Some("{}".into()), holds_object: true, ..active() };
+    setting.store(&operating).await.unwrap();
+    let expected = [get(OBJECT), patch(OBJECT), patch(RECORD), status_of(RECORD), status_of(OBJECT)];
+    assert_eq!(setting.requests(), expected);
+    assert_eq!(setting.fake.get(OBJECT).unwrap()["metadata"]["finalizers"], json!([FINALIZER]));
+    let stored = |setting: &Setting| setting.record().operation.map(Value::from);
+    assert_eq!(stored(&setting), Some(json!({ "state": "{}", "keepsObject": true })));
+    let is_kept = || setting.journal.0.kept.is(&id(), &setting.known.get(&id()).unwrap());
+    assert!(is_kept());
+
+    // What is begun is stored on while the object is being deleted, and so is its end.
+    setting.known.update(&id(), |facts| {
+        facts.deleting = true;
+        facts.finalizers = vec![FINALIZER.to_owned()];
+    });
+    setting.store(&Entry { operation: Some("{\"next\":1}".into()), ..operating.clone() }).await.unwrap();
+    assert_eq!(setting.requests(), [status_of(RECORD)]);
+    setting.store(&active()).await.unwrap();
+    assert_eq!((setting.requests(), stored(&setting)), (vec![status_of(RECORD)], None));
+    assert!(!is_kept());
+    setting.store(&operating).await.unwrap();
+    assert_eq!(setting.requests(), [""; 0], "it is going");
+}
+
+#[tokio::test]
+async fn nothing_that_needs_its_object_is_stored_once_it_goes() {
+    let setting = Setting::new(CALL_DEADLINE);
+    setting.fake.fail(&patch(OBJECT), Fault::Refuse(403), 1);
+    let operating = Entry { operation: Some("{}".into()), holds_object: true, ..active() };
+    assert!(setting.store(&operating).await.is_err());
+    assert_eq!(setting.requests(), [get(OBJECT), patch(OBJECT)]);
+}

@@ -8,6 +8,7 @@ use super::*;
 use crate::kubernetes::finalize::FINALIZER;
 use crate::kubernetes::watch::directory::{Holder, Place, Sight};
 use crate::validation::KeysOf;
+use tidegate_crds::annotations::ABANDON;
 
 fn secret() -> Holder {
     Holder::new(KeysOf::Secret, "shop", "redis")
@@ -191,4 +192,33 @@ fn a_target_whose_read_failed_is_read_again() {
     bench.orders.clear();
     bench.give(Event::Again(y));
     assert!(bench.orders.is_empty(), "it is known now");
+}
+
+/// Its operation must come to an end, or a job that it stopped must run again.
+#[test]
+fn an_object_that_must_stay_is_held_while_it_is_being_deleted() {
+    for lets_go in ["over", "abandoned", "without target"] {
+        let mut bench = Bench::running();
+        let facts = bench.out.known.get(&id("a")).unwrap();
+        bench.out.kept.set(&id("a"), &facts, true);
+        let mut value = object("a", "x", 1);
+        value["metadata"]["deletionTimestamp"] = json!("2026-01-01T01:00:00Z");
+        value["metadata"]["finalizers"] = json!([FINALIZER]);
+        bench.object(&value);
+        assert_eq!(bench.told(), ["set a max 9 held by BeingDeleted", "x has 1"]);
+        while bench.attention().is_some() {}
+        match lets_go {
+            "over" => bench.out.kept.set(&id("a"), &facts, false),
+            "abandoned" => {
+                value["metadata"]["annotations"] = json!({ ABANDON: "true" });
+                bench.object(&value);
+                assert_eq!(bench.told(), ["gone a"]);
+            }
+            _ => {
+                bench.give(Event::TargetGone(deployments(), id("x")));
+                assert!(bench.told().contains(&"gone a".to_owned()));
+            }
+        }
+        assert_eq!(bench.attention(), Some(id("a")), "{lets_go}: its finalizer may go");
+    }
 }
