@@ -24,7 +24,7 @@ mod target;
 mod view;
 mod write;
 
-pub use operate::PERFORM_DEADLINE;
+pub use operate::{AftermathError, Left, PERFORM_DEADLINE, Rest};
 pub use read::READ_DEADLINE;
 pub use record::STORE_DEADLINE;
 pub use target::REFRESH_DEADLINE;

@@ -4,6 +4,8 @@ mod convert;
 mod crds;
 mod demo;
 mod explain;
+#[cfg(feature = "flink")]
+mod flink;
 mod local;
 mod log;
 mod probe;
@@ -37,6 +39,9 @@ enum Command {
     Explain(explain::Arguments),
     /// Read each trigger once and say what came of it: the first thing to run when something does not scale.
     Probe(probe::Arguments),
+    /// What hooks for Flink see and do, by hand: look at a cluster, take snapshots of its jobs, run a job from a savepoint.
+    #[cfg(feature = "flink")]
+    Flink(flink::Arguments),
     /// Check manifests and name everything that is wrong.
     Validate(validate::Arguments),
     /// Print the ScaledObjects that do what HorizontalPodAutoscalers do.
@@ -57,6 +62,8 @@ pub fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Probe(arguments) => probe::run(arguments),
+        #[cfg(feature = "flink")]
+        Command::Flink(arguments) => flink::run(arguments),
         Command::Validate(arguments) => validate::run(arguments),
         Command::Convert(arguments) => convert::run(arguments),
         Command::Triggers(arguments) => triggers::run(arguments),

@@ -5,10 +5,10 @@
 
 mod asks;
 mod lines;
-mod objects;
+pub(super) mod objects;
 mod origin;
 mod reads;
-mod world;
+pub(super) mod world;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,7 +69,7 @@ pub(super) struct Arguments {
 
 /// Where a cluster is, if one is looked at.
 #[derive(Debug, clap::Args)]
-struct ClusterArguments {
+pub(super) struct ClusterArguments {
     /// Look in a cluster for what the files do not have: objects, Secrets, pods, metrics. Without it no cluster is asked.
     #[arg(long)]
     cluster: bool,
@@ -81,7 +81,7 @@ struct ClusterArguments {
     context: Option<String>,
     /// Where the Secrets and ConfigMaps of a ClusterTriggerAuthentication stand [default: tidegate-system in a cluster, else keda]
     #[arg(long, value_name = "NAMESPACE", env = "KEDA_CLUSTER_OBJECT_NAMESPACE")]
-    cluster_object_namespace: Option<String>,
+    pub(super) cluster_object_namespace: Option<String>,
 }
 
 /// How lines are printed.
@@ -112,7 +112,7 @@ impl FromStr for Timeout {
 
 /// Nothing can be probed.
 #[derive(Debug, thiserror::Error)]
-enum ProbeError {
+pub(super) enum ProbeError {
     #[error("there is nothing to look at: name files with -f, or look in a cluster with --cluster")]
     Nowhere,
     #[error("{0}")]
@@ -129,7 +129,7 @@ enum ProbeError {
 
 impl ProbeError {
     /// The stable reason of this error.
-    const fn reason(&self) -> &'static str {
+    pub(super) const fn reason(&self) -> &'static str {
         match self {
             Self::Nowhere => "NothingNamed",
             Self::Connection(failure) => failure.reason(),
@@ -210,7 +210,7 @@ async fn probe(arguments: Arguments) -> Result<(Vec<lines::Line>, bool), ProbeEr
 
 impl ClusterArguments {
     /// The cluster that is to be looked at, if any.
-    async fn look(self) -> Result<Option<Glance>, ProbeError> {
+    pub(super) async fn look(self) -> Result<Option<Glance>, ProbeError> {
         let Self { cluster, kubeconfig, context, .. } = self;
         if !cluster && kubeconfig.is_none() && context.is_none() {
             return Ok(None);

@@ -31,7 +31,7 @@ const DISPOSAL: Duration = Duration::from_mins(1);
 
 impl Hooks {
     /// The JobManager of a spec.
-    async fn client(&self, target: &TargetRef, flink: &Flink) -> Result<FlinkClient, Failure> {
+    pub(crate) async fn client(&self, target: &TargetRef, flink: &Flink) -> Result<FlinkClient, Failure> {
         let url = match &flink.endpoint {
             Some(FlinkEndpoint::RestUrl(url)) => url.clone(),
             Some(FlinkEndpoint::Service { name, port, scheme }) => {
@@ -45,7 +45,7 @@ impl Hooks {
     }
 
     /// The Flink half of an inspection.
-    pub(super) async fn cluster_facts(&self, target: &TargetRef, flink: &Flink) -> Result<ClusterFacts, Failure> {
+    pub(crate) async fn cluster_facts(&self, target: &TargetRef, flink: &Flink) -> Result<ClusterFacts, Failure> {
         let patterns = Patterns::of(flink)?;
         let client = self.client(target, flink).await?;
         let named = |name: &str| patterns.matching(name);
@@ -204,6 +204,11 @@ fn trigger_id(text: &str) -> Result<TriggerId, Failure> {
 
 fn config(text: &str) -> Failure {
     Failure::new(Class::Config, text)
+}
+
+/// Those of a spec's patterns that a name matches.
+pub(crate) fn matching(flink: &Flink, name: &str) -> Result<Vec<String>, Failure> {
+    Patterns::of(flink).map(|patterns| patterns.matching(name))
 }
 
 /// The name patterns of a spec.

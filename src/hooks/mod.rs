@@ -32,6 +32,9 @@ use tokio::time::timeout;
 
 use crate::validation::hook_authentication;
 
+#[cfg(feature = "flink")]
+pub(crate) use limits::CALL;
+
 pub use cluster::{ClusterActions, JobEnd, SnapshotEnd};
 
 /// Performs the actions of operations in one world.

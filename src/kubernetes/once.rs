@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use serde_json::Value;
 use tidegate_calculator::observation::TargetState;
 use tidegate_crds::{
-    ClusterScalingPolicy, ClusterTriggerAuthentication, ScaledObject, ScalingPolicy, TriggerAuthentication,
+    ClusterScalingPolicy, ClusterTriggerAuthentication, ScaleRecord, ScaledObject, ScalingPolicy, TriggerAuthentication,
 };
 use tidegate_engine::protocol::TargetError;
 use tidegate_engine::subject::TargetRef;
@@ -17,11 +17,14 @@ use tidegate_scalers::Surroundings;
 
 use super::calls::{CALL, Failure, within};
 use super::courtesy::Courtesy;
+use super::known::Known;
+use super::operations::ClusterOperations;
 use super::start::{self, Connection, configure};
 use super::surroundings::ClusterSurroundings;
 use super::surroundings::counter::Counts;
 use super::target;
 use super::watch::kinds::{KindKey, Kinds};
+use crate::hooks::ClusterActions;
 
 /// The most objects of one namespace that are listed at once; further pages follow.
 const PAGE: u32 = 500;
@@ -39,6 +42,8 @@ pub enum Kind {
     ClusterScalingPolicy,
     /// What triggers are.
     ScaledObject,
+    /// What is remembered of a ScaledObject, under its name.
+    ScaleRecord,
     /// Of the core.
     Secret,
     /// Of the core.
@@ -95,6 +100,7 @@ impl Kind {
             Self::ScalingPolicy => erased(ApiResource::erase::<ScalingPolicy>(&()), true),
             Self::ClusterScalingPolicy => erased(ApiResource::erase::<ClusterScalingPolicy>(&()), false),
             Self::ScaledObject => erased(ApiResource::erase::<ScaledObject>(&()), true),
+            Self::ScaleRecord => erased(ApiResource::erase::<ScaleRecord>(&()), true),
             Self::Secret => erased(ApiResource::erase::<k8s_openapi::api::core::v1::Secret>(&()), true),
             Self::ConfigMap => erased(ApiResource::erase::<k8s_openapi::api::core::v1::ConfigMap>(&()), true),
             Self::Scaled { .. } => None,
@@ -115,6 +121,11 @@ impl Glance {
     /// What triggers see of the cluster.
     pub fn surroundings(&self) -> Arc<dyn Surroundings> {
         Arc::new(self.surroundings.clone())
+    }
+
+    /// What operations can look at, and do, in this cluster.
+    pub fn actions(&self) -> Arc<dyn ClusterActions> {
+        Arc::new(ClusterOperations::new(self.client.clone(), Known::default()))
     }
 
     /// One object, as the API server shows it; none if it is certainly not there. The namespace of a cluster-wide kind is not looked at.

@@ -51,6 +51,7 @@ async fn each_kind_has_its_place() {
         (Kind::ScalingPolicy, "/apis/tidegate.dev/v1alpha1/namespaces/shop/scalingpolicies/a"),
         (Kind::ClusterScalingPolicy, "/apis/tidegate.dev/v1alpha1/clusterscalingpolicies/a"),
         (Kind::ScaledObject, "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/a"),
+        (Kind::ScaleRecord, "/apis/tidegate.dev/v1alpha1/namespaces/shop/scalerecords/a"),
         (Kind::Secret, "/api/v1/namespaces/shop/secrets/a"),
         (Kind::ConfigMap, "/api/v1/namespaces/shop/configmaps/a"),
         (target, "/apis/apps/v1/namespaces/shop/deployments/a"),

@@ -34,8 +34,8 @@ pub use authentication::trigger_authentication;
 pub use conflicts::{Claim, conflicts};
 pub use files::Files;
 pub use policies::{
-    HookReferences, Policy, PolicyRef, hook_authentication, hook_references, name_pattern, named, observing,
-    scaling_policy,
+    HookReferences, Policy, PolicyRef, hook_authentication, hook_references, is_state_path, name_pattern, named,
+    observing, scaling_policy,
 };
 pub use report::{Report, documents, place};
 pub use scaled_object::{Validated, scaled_object, triggers_of};

@@ -1,8 +1,10 @@
 //! Operations on a real Flink, without Kubernetes: the pods of the target are the TaskManager processes.
 //!
 //! [`server`] is the real Flink, [`side`] the world around it, [`course`] sees an operation through as the engine does. What must hold stands
-//! here.
+//! here, and for `tidegate flink` in [`by_hand`].
 
+mod api_server;
+mod by_hand;
 mod course;
 #[path = "../../scalers/tests/flink/cluster.rs"]
 mod server;
@@ -29,6 +31,11 @@ use side::Side;
 pub(crate) fn all() -> Vec<Trial> {
     vec![
         trial("an_operation_scales_a_real_flink", NEWEST, an_operation_scales_a_real_flink),
+        trial(
+            "a_person_looks_snapshots_stops_and_restores",
+            NEWEST,
+            by_hand::a_person_looks_snapshots_stops_and_restores,
+        ),
         trial("an_older_flink_is_lowered_after_a_checkpoint", OLDER, an_older_flink_is_lowered_after_a_checkpoint),
     ]
 }

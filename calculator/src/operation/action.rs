@@ -2,7 +2,7 @@
 
 use super::bounds::Bound;
 use super::ids::Kind;
-use super::spec::{CheckpointType, ClaimMode, Http, Jar, SavepointFormat};
+use super::spec::{CheckpointType, ClaimMode, Flink, Http, Jar, RunTemplate, SavepointFormat};
 use crate::time::Tick;
 
 /// What is to be done now. See [`super::Operation::handle`].
@@ -215,6 +215,22 @@ pub struct Run {
     pub claim_mode: ClaimMode,
     /// Whether state that fits no operator may be dropped.
     pub allow_non_restored_state: bool,
+}
+
+impl Run {
+    /// The run of a job by its template, from `savepoint`; without one from empty state, which only a user may choose.
+    pub fn of(template: &RunTemplate, flink: &Flink, parallelism: u32, savepoint: Option<String>) -> Self {
+        Self {
+            jar: template.jar.clone(),
+            entry_class: template.entry_class.clone(),
+            program_args: template.program_args.clone(),
+            flink_configuration: template.flink_configuration.clone(),
+            parallelism,
+            savepoint,
+            claim_mode: flink.savepoint.claim_mode,
+            allow_non_restored_state: template.allow_non_restored_state,
+        }
+    }
 }
 
 impl Action {

@@ -63,7 +63,7 @@ pub(super) fn order(written: Order, stabilization: Option<Span>) -> Order {
 impl Operation {
     /// Begins a checkpoint of every live job, unless one is there that is young enough.
     pub(super) fn begin_checkpoints(&mut self, at: Span) {
-        let max_age = self.flink().checkpoint.max_age;
+        let options = self.flink().checkpoint.clone();
         let backup = self.flink().savepoint.backup && self.state.rolling.is_none();
         let found = self.flight.facts.clone();
         for job in &mut self.state.jobs {
@@ -79,7 +79,7 @@ impl Operation {
                 completed: Span(sent.0.saturating_sub(completed.completed.0)),
             });
             job.checkpoint.begin(at);
-            job.checkpoint.taken = young.filter(|taken| at.0.saturating_sub(taken.completed.0) < max_age.0);
+            job.checkpoint.taken = young.filter(|taken| options.serves(Span(at.0.saturating_sub(taken.completed.0))));
             if backup && job.backup.taken.is_none() {
                 job.backup.begin(at);
             }
@@ -118,7 +118,7 @@ impl Operation {
 
     /// Whether every live job that was listed is protected at `at`; if not, what to do about it.
     pub(super) fn guard(&mut self, at: Span) -> Option<Next> {
-        let max_age = self.flink().checkpoint.max_age;
+        let options = self.flink().checkpoint.clone();
         if let Some(next) = self.newcomers() {
             return Some(next);
         }
@@ -127,7 +127,7 @@ impl Operation {
         }
         let old = |job: &Job| {
             let taken = job.checkpoint.taken.as_ref();
-            taken.is_none_or(|taken| at.0.saturating_sub(taken.completed.0) >= max_age.0)
+            taken.is_none_or(|taken| !options.serves(Span(at.0.saturating_sub(taken.completed.0))))
         };
         if !self.state.jobs.iter().any(|job| job.live_id().is_some() && old(job)) {
             return None;

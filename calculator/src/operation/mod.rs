@@ -33,6 +33,7 @@ pub mod facts;
 mod failure;
 mod flight;
 mod flink_deployment;
+mod foresight;
 pub mod ids;
 mod items;
 mod none;
@@ -54,6 +55,7 @@ mod wish;
 
 pub use action::{Action, Call, Note, Step};
 pub use event::{Class, Event, Failure, Outcome};
+pub use foresight::{Foreseen, Foresight, foresee};
 pub use phase::{Direction, Phase, Stage, Strategy};
 pub use refusal::{Cause, Reason, Refusal};
 pub use spec::SpecError;

@@ -1,7 +1,6 @@
 //! The first look: is the change possible, by which strategy, and which jobs does it concern?
 
 use super::auto::{self, Choice, Situation};
-use super::bounds;
 use super::checkpoint;
 use super::event::{Class, Outcome};
 use super::facts::{ClusterFacts, DeploymentFacts, Inspection, JobFacts, Scheduler, UpgradeMode};
@@ -19,7 +18,7 @@ use crate::time::Span;
 const FAILED_IN_A_ROW: u32 = 2;
 
 /// What the first look found.
-enum Verdict {
+pub(super) enum Verdict {
     /// The change can be made.
     Go,
     /// Not yet.
@@ -90,7 +89,7 @@ impl Operation {
         }
     }
 
-    fn judge(&mut self, facts: &Inspection) -> Verdict {
+    pub(super) fn judge(&mut self, facts: &Inspection) -> Verdict {
         let Some((_, flink)) = self.state.spec.flink(self.state.direction) else {
             self.choose(Strategy::None, "no flink item takes part", none::plan());
             return Verdict::Go;
@@ -150,9 +149,7 @@ impl Operation {
 
     /// Whether a job of the list is one that this operation looks after.
     pub(super) fn looks_after(&self, job: &JobFacts) -> bool {
-        let flink = self.flink();
-        let listed = flink.listed(&job.name, &job.id, &job.patterns).is_some();
-        job.state.live() && !job.batch && (flink.jobs.select == Select::All || listed)
+        self.flink().looks_after(job)
     }
 
     /// The live jobs that are looked after.
@@ -324,22 +321,13 @@ impl Operation {
 
     /// A job as it is met running, with what is remembered and listed about it.
     pub(super) fn meet(&self, facts: &JobFacts) -> Job {
-        let shape = self.shapes.iter().find(|shape| shape.fits(facts));
-        let mut job = Job::met(facts, shape);
-        if let Some(listed) = self.flink().listed(&facts.name, &facts.id, &facts.patterns) {
-            job.share = listed.share.max(1);
-            job.raise.clone_from(&listed.raise_vertices);
-        }
-        job
+        Job::meet(facts, self.flink(), &self.shapes)
     }
 
     /// The slots of each job at the goal, in the order of the jobs; jobs that have ended get none.
     pub(super) fn slots(&self) -> Vec<u32> {
         let total = self.state.slots_per.unwrap_or(1).saturating_mul(self.state.goal());
-        let takes = |job: &Job| !job.gone;
-        let shares: Vec<u32> = self.state.jobs.iter().filter(|job| takes(job)).map(|job| job.share).collect();
-        let mut parts = bounds::split(total, &shares).into_iter();
-        self.state.jobs.iter().map(|job| if takes(job) { parts.next().unwrap_or(1) } else { 0 }).collect()
+        Job::slots(&self.state.jobs, total)
     }
 }
 

@@ -4,12 +4,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{Bound, Shape};
+use super::bounds::{Bound, Shape, split};
 use super::facts::JobFacts;
 use super::ids::{Kind, OperationId};
 use super::phase::{Direction, Phase, Stage, Strategy};
 use super::refusal::Cause;
-use super::spec::HookSpec;
+use super::spec::{Flink, HookSpec};
 use crate::time::Span;
 
 /// The durable part of an operation.
@@ -251,6 +251,28 @@ impl Job {
             Kind::Release => &mut self.release,
             Kind::Verify => &mut self.verify,
         }
+    }
+
+    /// The job as it is met running, with what is remembered of graphs and what is listed about it.
+    pub fn meet(facts: &JobFacts, flink: &Flink, shapes: &[Shape]) -> Self {
+        let mut job = Self::met(facts, shapes.iter().find(|shape| shape.fits(facts)));
+        if let Some(listed) = flink.listed(&facts.name, &facts.id, &facts.patterns) {
+            job.share = listed.share.max(1);
+            job.raise.clone_from(&listed.raise_vertices);
+        }
+        job
+    }
+
+    /// The part of `total` slots that each job gets, in the order of the jobs; those that have ended by themselves get none.
+    pub fn slots(jobs: &[Self], total: u32) -> Vec<u32> {
+        let shares: Vec<u32> = jobs.iter().filter(|job| !job.gone).map(|job| job.share).collect();
+        let mut parts = split(total, &shares).into_iter();
+        jobs.iter().map(|job| if job.gone { 0 } else { parts.next().unwrap_or(1) }).collect()
+    }
+
+    /// The parallelism of a run with this many slots: what its shape becomes, or all of them where nothing is known of it.
+    pub fn parallelism(&self, slots: u32) -> u32 {
+        self.shape.as_ref().map_or(slots, |shape| shape.parallelism(slots, &self.raise)).max(1)
     }
 
     /// The job as it is met running. `shape` is what is remembered of its graph.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Class;
+
 /// Why a change is refused. Every reason is a condition of the ScaleRecord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Refusal {
@@ -135,6 +137,15 @@ impl Refusal {
                 "set web.rescale.enable: true, or say with jobs.list[].run how the job is run again"
             }
             Self::StrategyUnfit => "set strategy: Auto, or the one that fits the target",
+        }
+    }
+
+    /// The refusal that a failed plan of a run means; none if it may succeed the next time.
+    pub const fn of_plan(class: Class) -> Option<Self> {
+        match class {
+            Class::Gone => Some(Self::JarMissing),
+            Class::Config => Some(Self::RunPlanInvalid),
+            _ => None,
         }
     }
 

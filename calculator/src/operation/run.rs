@@ -24,17 +24,8 @@ impl Operation {
 
     /// The request that runs a job from its path.
     pub(super) fn run_request(&self, job: &Job, parallelism: u32) -> Option<Run> {
-        let template = self.template(job)?;
-        Some(Run {
-            jar: template.jar.clone(),
-            entry_class: template.entry_class.clone(),
-            program_args: template.program_args.clone(),
-            flink_configuration: template.flink_configuration.clone(),
-            parallelism,
-            savepoint: job.path.clone(),
-            claim_mode: self.flink().savepoint.claim_mode,
-            allow_non_restored_state: template.allow_non_restored_state,
-        })
+        let flink = self.flink();
+        self.template(job).map(|template| Run::of(template, flink, parallelism, job.path.clone()))
     }
 
     /// The parallelism of a run: what the job had before on the way back, else what its shape becomes with these slots.
@@ -42,7 +33,7 @@ impl Operation {
         if self.state.rolling.is_some() && job.parallelism_before > 0 {
             return job.parallelism_before;
         }
-        job.shape.as_ref().map_or(slots, |shape| shape.parallelism(slots, &job.raise)).max(1)
+        job.parallelism(slots)
     }
 
     /// Begins a run of every stopped job that has a path. One without a path is never run: its state would be lost.

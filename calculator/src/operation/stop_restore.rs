@@ -7,7 +7,7 @@
 //! From the first stop on nothing is abandoned: a stopped job runs again from its path, or the operation ends Failed with the path kept.
 
 use super::action::Action;
-use super::event::{Class, Outcome};
+use super::event::Outcome;
 use super::facts::JobState;
 use super::failure::back_off;
 use super::flight::{Mark, POLL};
@@ -68,26 +68,22 @@ impl Operation {
 
     pub(super) fn absorb_plan(&mut self, action: &Action, outcome: Outcome, at: Span) {
         let Action::PlanJar { job: name, .. } = action else { return };
-        match outcome {
-            Outcome::Failed(failure) if matches!(failure.class, Class::Config | Class::Gone) => {
-                let missing = failure.class == Class::Gone;
-                let refusal = if missing { Refusal::JarMissing } else { Refusal::RunPlanInvalid };
-                self.state.trouble = Some(Cause::refused(refusal, &format!("job {name}: {}", failure.text)));
+        let Outcome::Failed(failure) = outcome else {
+            let same = self.state.jobs.iter().filter(|job| job.name == *name);
+            let keys: Vec<String> = same.map(|job| format!("plan:{}", job.key())).collect();
+            for key in keys {
+                self.flight.set(&key, Mark::Done);
             }
-            Outcome::Failed(failure) => {
-                self.state.failures = self.state.failures.saturating_add(1);
-                self.state.resting = Span(at.0 + back_off(self.state.failures).0);
-                if self.state.failures >= self.attempts() {
-                    self.state.trouble = Some(Cause::new(Reason::JobManagerUnavailable, failure.text));
-                }
-            }
-            _ => {
-                let same = self.state.jobs.iter().filter(|job| job.name == *name);
-                let keys: Vec<String> = same.map(|job| format!("plan:{}", job.key())).collect();
-                for key in keys {
-                    self.flight.set(&key, Mark::Done);
-                }
-            }
+            return;
+        };
+        if let Some(refusal) = Refusal::of_plan(failure.class) {
+            self.state.trouble = Some(Cause::refused(refusal, &format!("job {name}: {}", failure.text)));
+            return;
+        }
+        self.state.failures = self.state.failures.saturating_add(1);
+        self.state.resting = Span(at.0 + back_off(self.state.failures).0);
+        if self.state.failures >= self.attempts() {
+            self.state.trouble = Some(Cause::new(Reason::JobManagerUnavailable, failure.text));
         }
     }
 

@@ -53,9 +53,13 @@ struct Ended {
     generation: u64,
 }
 
+/// What operations have left behind, for whoever only looks at a record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Left(Aftermath);
+
 /// When the next operation may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
+pub enum Rest {
     /// At this moment, in milliseconds since 1970.
     Until(i64),
     /// Once the object or a policy is another one.
@@ -64,7 +68,7 @@ pub(super) enum Rest {
 
 /// A stored text that cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AftermathError {
+pub enum AftermathError {
     /// Not of the expected form.
     #[error("what operations have left behind cannot be read: {0}")]
     Malformed(String),
@@ -75,11 +79,46 @@ pub(super) enum AftermathError {
 
 impl AftermathError {
     /// The stable reason.
-    pub(super) const fn reason(&self) -> &'static str {
+    pub const fn reason(&self) -> &'static str {
         match self {
             Self::Malformed(_) => "AftermathMalformed",
             Self::Version(_) => "AftermathVersion",
         }
+    }
+}
+
+impl Left {
+    /// What a stored text holds.
+    ///
+    /// # Errors
+    /// If it has another form, or was written by a newer version.
+    pub fn read(text: &str) -> Result<Self, AftermathError> {
+        Aftermath::read(text).map(Self)
+    }
+
+    /// The jobs that are stopped by us and do not run.
+    pub fn parked(&self) -> &[Parked] {
+        &self.0.parked
+    }
+
+    /// The declared shapes of job graphs.
+    pub fn shapes(&self) -> &[Shape] {
+        &self.0.shapes
+    }
+
+    /// The savepoints that were taken, the newest last.
+    pub fn savepoints(&self) -> &[Kept] {
+        &self.0.savepoints
+    }
+
+    /// What operations say about the object.
+    pub fn conditions(&self) -> &[OperationCondition] {
+        &self.0.conditions
+    }
+
+    /// What the next operation in this direction waits for, if it has to. `generation` is that of the object's present text.
+    pub fn rest(&self, direction: Direction, generation: u64, now: Now) -> Option<Rest> {
+        self.0.rest(direction, generation, now)
     }
 }
 

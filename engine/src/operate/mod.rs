@@ -24,6 +24,7 @@ use crate::object::Object;
 use crate::protocol::Ticket;
 use crate::subject::TargetRef;
 use aftermath::Aftermath;
+pub use aftermath::{AftermathError, Left, Rest};
 use begin::Wait;
 use tidy::Tidying;
 

@@ -18,13 +18,17 @@ use crate::server::triggers::name;
 use crate::validation::{self, Files, Nothing, Report};
 
 /// `NAME` or `NAMESPACE/NAME`.
-pub(super) fn named(text: &str, namespace: &str) -> ObjectId {
+pub(in crate::cli) fn named(text: &str, namespace: &str) -> ObjectId {
     let (namespace, name) = text.split_once('/').unwrap_or((namespace, text));
     ObjectId::new(namespace, name)
 }
 
 /// The objects of the cluster that are named, or all of the namespace.
-pub(super) async fn fetch(cluster: &Glance, wanted: &[ObjectId], namespace: &str) -> Result<Vec<Document>, ProbeError> {
+pub(in crate::cli) async fn fetch(
+    cluster: &Glance,
+    wanted: &[ObjectId],
+    namespace: &str,
+) -> Result<Vec<Document>, ProbeError> {
     let mut found = Vec::new();
     for id in wanted {
         match cluster.object(&Kind::ScaledObject, &id.namespace, &id.name).await {
@@ -47,7 +51,7 @@ pub(super) async fn fetch(cluster: &Glance, wanted: &[ObjectId], namespace: &str
 }
 
 /// The documents of these objects, or of all.
-pub(super) fn choose(documents: &[Document], wanted: &[ObjectId]) -> Result<Vec<Document>, ProbeError> {
+pub(in crate::cli) fn choose(documents: &[Document], wanted: &[ObjectId]) -> Result<Vec<Document>, ProbeError> {
     let all = || documents.iter().filter(|document| document.kind() == SCALED_OBJECT);
     let known = || all().map(|document| id(document).to_string()).collect();
     if let Some(missing) = wanted.iter().find(|wanted| !all().any(|document| id(document) == **wanted)) {
@@ -96,7 +100,7 @@ fn id(document: &Document) -> ObjectId {
 }
 
 /// What was said of a document.
-fn report<'a>(document: &Document, world: &World, reports: &'a [Report]) -> Option<&'a Report> {
+pub(in crate::cli) fn report<'a>(document: &Document, world: &World, reports: &'a [Report]) -> Option<&'a Report> {
     let place = |document: &Document| (document.file.clone(), document.position(""), id(document));
     // All objects of a cluster stand at the same place of no file.
     let is_it = |other: &Document| other.kind() == SCALED_OBJECT && place(other) == place(document);
@@ -104,7 +108,7 @@ fn report<'a>(document: &Document, world: &World, reports: &'a [Report]) -> Opti
     found.map(|(_, report)| report)
 }
 
-fn errors(report: Option<&Report>) -> Vec<&Finding> {
+pub(in crate::cli) fn errors(report: Option<&Report>) -> Vec<&Finding> {
     let findings = report.map(|report| report.findings.as_slice()).unwrap_or_default();
     findings.iter().filter(|finding| finding.severity == Severity::Error).collect()
 }
@@ -144,7 +148,7 @@ fn is_called(spec: &TriggerSpec, text: &str) -> bool {
 }
 
 /// Where a finding stands: its place in a file, or its object in a cluster.
-pub(super) fn place(document: &Document, finding: &Finding) -> String {
+pub(in crate::cli) fn place(document: &Document, finding: &Finding) -> String {
     if document.file == Path::new(world::CLUSTER) {
         return format!("{SCALED_OBJECT} {}", id(document));
     }

@@ -23,10 +23,10 @@ use crate::validation;
 /// How many different objects the parameters of one trigger may come from.
 const MOST: usize = 256;
 /// What the documents of a cluster have for a file.
-pub(super) const CLUSTER: &str = "cluster";
+pub(in crate::cli) const CLUSTER: &str = "cluster";
 
 /// Everything that a probe may look at.
-pub(super) struct World {
+pub(in crate::cli) struct World {
     /// The documents of the files, and what was fetched of the cluster.
     documents: Vec<Document>,
     files: Inventory,
@@ -47,7 +47,7 @@ struct Wanted {
 }
 
 /// Answers for one trigger from what is known, and notes what is not.
-pub(super) struct Desk<'a> {
+pub(in crate::cli) struct Desk<'a> {
     world: &'a World,
     needs_environment: bool,
     missing: RefCell<Option<Wanted>>,
@@ -56,28 +56,28 @@ pub(super) struct Desk<'a> {
 }
 
 impl World {
-    pub(super) fn new(documents: Vec<Document>, cluster: Option<Glance>, cluster_namespace: String) -> Self {
+    pub(in crate::cli) fn new(documents: Vec<Document>, cluster: Option<Glance>, cluster_namespace: String) -> Self {
         let files = inventory(documents.clone());
         Self { documents, files, cluster, fetched: HashMap::new(), silent: None, cluster_namespace }
     }
 
     /// All documents that are known by now.
-    pub(super) fn documents(&self) -> &[Document] {
+    pub(in crate::cli) fn documents(&self) -> &[Document] {
         &self.documents
     }
 
     /// The cluster that is looked at.
-    pub(super) fn cluster(&self) -> Option<&Glance> {
+    pub(in crate::cli) fn cluster(&self) -> Option<&Glance> {
         self.cluster.as_ref()
     }
 
     /// Where the Secrets and ConfigMaps of a ClusterTriggerAuthentication stand.
-    pub(super) fn cluster_namespace(&self) -> &str {
+    pub(in crate::cli) fn cluster_namespace(&self) -> &str {
         &self.cluster_namespace
     }
 
     /// Reads from the cluster what one object's text refers to, as far as the files do not have it.
-    pub(super) async fn gather(&mut self, object: &Value, namespace: &str, triggers: &[Trigger]) {
+    pub(in crate::cli) async fn gather(&mut self, object: &Value, namespace: &str, triggers: &[Trigger]) {
         let names = object.pointer("/metadata/annotations").and_then(|all| all.get(POLICIES)).and_then(Value::as_str);
         for policy in validation::named(names.unwrap_or_default()) {
             let (kind, namespace) = if policy.cluster {
@@ -133,8 +133,22 @@ impl World {
         self.fetched.insert(wanted, found);
     }
 
+    /// Why policies and other objects that were looked for could not be seen.
+    #[cfg(feature = "flink")]
+    pub(in crate::cli) fn unseen(&self) -> impl Iterator<Item = String> {
+        self.fetched.iter().filter_map(|(wanted, found)| {
+            let why = found.as_ref().err()?;
+            let kind = match &wanted.kind {
+                Kind::Scaled { kind, .. } => kind.to_string(),
+                kind => format!("{kind:?}"),
+            };
+            let name = format!("{}/{}", wanted.namespace, wanted.name);
+            Some(format!("{kind} {} cannot be seen: {why}", name.trim_start_matches('/')))
+        })
+    }
+
     /// Answers for one trigger.
-    pub(super) fn desk(&self, trigger: &Trigger) -> Desk<'_> {
+    pub(in crate::cli) fn desk(&self, trigger: &Trigger) -> Desk<'_> {
         let desk = Desk { world: self, needs_environment: false, missing: RefCell::default(), absent: Cell::default() };
         let from_environment = trigger.spec.metadata.keys().any(|key| key.ends_with("FromEnv"));
         let needs_environment = from_environment || takes_environment(trigger, &desk);
@@ -145,7 +159,7 @@ impl World {
     ///
     /// # Errors
     /// As [`resolution::resolve`]; where something is in none of the files, the error says that nowhere else was looked.
-    pub(super) fn resolve(&self, trigger: &Trigger) -> Result<Parameters, ReadError> {
+    pub(in crate::cli) fn resolve(&self, trigger: &Trigger) -> Result<Parameters, ReadError> {
         let desk = self.desk(trigger);
         let resolved = resolution::resolve(&trigger.references, &desk, &self.cluster_namespace);
         resolved.map_err(|mut error| {
@@ -173,7 +187,7 @@ fn inventory(documents: Vec<Document>) -> Inventory {
 }
 
 /// An object of the cluster as a document.
-pub(super) fn parsed(object: &Value) -> Result<Vec<Document>, String> {
+pub(in crate::cli) fn parsed(object: &Value) -> Result<Vec<Document>, String> {
     manifests::parse(Path::new(CLUSTER), &object.to_string()).map_err(|broken| broken.message)
 }
 

@@ -29,7 +29,7 @@ use hooks::Hooks;
 pub use attach::observing;
 pub(super) use attach::{Attached, Base, attach};
 pub(super) use hooks::Fit;
-pub use hooks::{HookReferences, hook_authentication, hook_references, name_pattern};
+pub use hooks::{HookReferences, hook_authentication, hook_references, is_state_path, name_pattern};
 pub use names::{PolicyRef, named};
 pub use readable::Policy;
 

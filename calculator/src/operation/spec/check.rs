@@ -1,6 +1,7 @@
 //! Looks a hook spec through: which items take part, and what no spec may say.
 
-use super::{Flink, HookSpec, Item, JobSelector, JobSpec, OnFailure, RunTemplate, StrategyChoice, Work};
+use super::{Flink, HookSpec, Item, JobSelector, JobSpec, OnFailure, RunTemplate, Select, StrategyChoice, Work};
+use crate::operation::facts::JobFacts;
 use crate::operation::phase::{Direction, Strategy};
 use crate::time::Span;
 
@@ -142,6 +143,12 @@ impl Flink {
     /// What the list says about the job with this name or id; `patterns` are the listed patterns that its name matches.
     pub fn listed(&self, name: &str, id: &str, patterns: &[String]) -> Option<&JobSpec> {
         self.jobs.list.iter().find(|job| job.selects(name, id, patterns))
+    }
+
+    /// Whether a job is live and one that a change looks after.
+    pub fn looks_after(&self, job: &JobFacts) -> bool {
+        let listed = self.listed(&job.name, &job.id, &job.patterns).is_some();
+        job.state.live() && !job.batch && (self.jobs.select == Select::All || listed)
     }
 
     /// How the job with this name is run, also when it is not live and has no id.

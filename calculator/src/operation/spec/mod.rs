@@ -250,6 +250,13 @@ impl Default for CheckpointOptions {
     }
 }
 
+impl CheckpointOptions {
+    /// Whether a checkpoint that completed so long ago may protect a change now.
+    pub fn serves(&self, age: Span) -> bool {
+        age < self.max_age
+    }
+}
+
 /// The type of a Flink checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CheckpointType {

@@ -106,13 +106,18 @@ fn savepoint(block: &Value, here: &str, findings: &mut Findings) -> SavepointOpt
     }
 }
 
+/// Whether a text says where state lies: an address such as `s3://bucket/savepoints`, or an absolute path.
+pub fn is_state_path(text: &str) -> bool {
+    let scheme = text.split_once(":/").map_or("", |(scheme, _)| scheme);
+    let is_scheme =
+        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    is_scheme || text.starts_with('/')
+}
+
 /// Where savepoints go: Flink takes a relative path for one of its own working directory, which goes with its pod.
 fn directory(block: &Value, here: &str, findings: &mut Findings) -> Option<String> {
     let directory = text(block, "directory")?;
-    let scheme = directory.split_once(":/").map_or("", |(scheme, _)| scheme);
-    let is_scheme =
-        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    if !is_scheme && !directory.starts_with('/') {
+    if !is_state_path(directory) {
         let allowed = "is not an address such as s3://bucket/savepoints, or an absolute path";
         findings.refuse(path::child(here, "directory"), Some(shown(&directory.into())), allowed);
     }

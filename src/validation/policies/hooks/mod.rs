@@ -22,6 +22,7 @@ use crate::manifests::path;
 
 pub(in crate::validation) use fit::Fit;
 pub(super) use fit::{misfit, stays_up, wakes};
+pub use flink::is_state_path;
 pub use pattern::name_pattern;
 pub use references::{HookReferences, hook_authentication, hook_references};
 
