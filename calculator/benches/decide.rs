@@ -71,7 +71,13 @@ fn decisions(criterion: &mut Criterion) {
         let memory = memory(&policy);
         let triggers = evidence(total);
         let target = TargetState { replicas: 40, existing: 40, ready: Some(40) };
-        let observed = Observation { target, triggers: &triggers, created: Tick(0), wall: jiff::Timestamp::UNIX_EPOCH };
+        let observed = Observation {
+            target,
+            triggers: &triggers,
+            created: Tick(0),
+            wall: jiff::Timestamp::UNIX_EPOCH,
+            useful: None,
+        };
         criterion.bench_function(&format!("decide/{name}"), |bencher| {
             bencher.iter(|| decide(black_box(&policy), black_box(&memory), black_box(&observed), NOW));
         });
@@ -105,7 +111,13 @@ fn rules(criterion: &mut Criterion) {
     let target = TargetState { replicas: 40, existing: 40, ready: Some(40) };
     for (name, total) in [("raise", 9_000), ("lower", 100)] {
         let triggers = evidence(total);
-        let observed = Observation { target, triggers: &triggers, created: Tick(0), wall: jiff::Timestamp::UNIX_EPOCH };
+        let observed = Observation {
+            target,
+            triggers: &triggers,
+            created: Tick(0),
+            wall: jiff::Timestamp::UNIX_EPOCH,
+            useful: None,
+        };
         let first = decide(&policy, &memory, &observed, NOW - Span::seconds(10));
         memory.take(&first.effects, NOW - Span::seconds(10));
         criterion.bench_function(&format!("decide/rules/{name}"), |bencher| {
@@ -123,7 +135,13 @@ fn growth(_: &mut Criterion) {
         tick = tick + Span::seconds(5);
         let triggers = evidence(500 + (pass * 7_919) % 9_000);
         let target = TargetState { replicas, existing: replicas, ready: Some(replicas) };
-        let observed = Observation { target, triggers: &triggers, created: Tick(0), wall: jiff::Timestamp::UNIX_EPOCH };
+        let observed = Observation {
+            target,
+            triggers: &triggers,
+            created: Tick(0),
+            wall: jiff::Timestamp::UNIX_EPOCH,
+            useful: None,
+        };
         let decision = decide(&policy, &memory, &observed, tick);
         memory.take(&decision.effects, tick);
         if let Some(to) = decision.write {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::behavior::RatePolicy;
 use crate::memory::failing::Failing;
 use crate::memory::rules::RuleMemory;
+use crate::operation::bounds::LastUseful;
 use crate::rules::{Block, Condition, OnError};
 use crate::source::{MetricType, Milli, ReadErrorKind};
 use crate::time::{Span, Tick};
@@ -73,6 +74,8 @@ pub enum Limit {
     DirectionCooldown,
     /// The minimum or the maximum of a schedule of a ScalingPolicy.
     Schedule,
+    /// More replicas are of no use to the Flink jobs that run on them.
+    MaxParallelism,
 }
 
 /// How the triggers are.
@@ -343,6 +346,15 @@ pub enum Step {
         /// The maximum.
         max: u32,
     },
+    /// Raising stopped where more replicas are of no use.
+    NoUse {
+        /// What was wanted.
+        wanted: u32,
+        /// The count after it: the last one of use, the minimum or the present count, whichever is highest.
+        replicas: u32,
+        /// Where it stops being of use.
+        useful: LastUseful,
+    },
     /// A veto kept the present count.
     Vetoed {
         /// What forbade it.
@@ -476,11 +488,12 @@ impl Limit {
             Self::Gate => "Gate",
             Self::DirectionCooldown => "DirectionCooldown",
             Self::Schedule => "Schedule",
+            Self::MaxParallelism => "MaxParallelismReached",
         }
     }
 
     /// All of them, for closed sets of labels.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Metrics,
         Self::Minimum,
         Self::Maximum,
@@ -497,6 +510,7 @@ impl Limit {
         Self::Gate,
         Self::DirectionCooldown,
         Self::Schedule,
+        Self::MaxParallelism,
     ];
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::operation::bounds::LastUseful;
 use crate::source::{MetricSpec, ReadError, ReadErrorKind, Reading, Readings};
 use crate::time::{Span, Tick};
 
@@ -19,6 +20,8 @@ pub struct Observation<'a> {
     pub created: Tick,
     /// The wall time of the pass: what schedules go by, and nothing else.
     pub wall: Timestamp,
+    /// Above how many replicas more are of no use, as operations have found; none if nothing is known.
+    pub useful: Option<LastUseful>,
 }
 
 /// The replicas and pods of a target.

@@ -13,6 +13,7 @@ use crate::object::{Loaded, Object, Pass};
 use crate::protocol::{Change, Command, Event, Input, QueryId, Tenure, Ticket};
 use crate::read::READ_DEADLINE;
 use crate::subject::{ObjectId, Subject, TargetRef};
+use crate::tally::Measure;
 
 /// Reads in flight at one endpoint: more than any batch takes, few enough that a hung server holds little.
 const READS_PER_ENDPOINT: usize = 512;
@@ -111,6 +112,11 @@ impl Context<'_> {
         if let Some(((), (ticket, kind))) = self.writes.leave(()) {
             self.freed.push(Freed::Write(ticket, kind));
         }
+    }
+
+    /// Says what is to be counted.
+    pub(crate) fn measure(&mut self, measure: Measure) {
+        self.out.push(Command::Measured(measure));
     }
 
     /// Tells people.

@@ -7,7 +7,7 @@ mod calls;
 mod wakes;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tidegate_calculator::time::{Span, Tick};
@@ -20,6 +20,7 @@ use crate::protocol::{Call, Command, Input, QueryId, Tenure, Ticket};
 use crate::read::READ_DEADLINE;
 use crate::snapshot::Snapshot;
 use crate::subject::ObjectId;
+use crate::tally::Tally;
 use calls::Done;
 use wakes::Wakes;
 
@@ -55,6 +56,7 @@ pub struct World<O, S, R, T, P, J, C> {
 #[derive(Clone, Debug)]
 pub struct Handle {
     requests: mpsc::Sender<Request>,
+    tally: Arc<Mutex<Tally>>,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,11 @@ impl Handle {
     pub async fn synced(&self) -> bool {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Synced(reply)).await.is_ok() && answer.await.unwrap_or(false)
+    }
+
+    /// What operations did since the engine began; also after it has ended.
+    pub fn tally(&self) -> Tally {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Begins no further pass, stores what is not stored, and ends the driver's future.
@@ -120,6 +127,7 @@ where
     let (requests, inbox) = mpsc::channel(QUESTIONS);
     let World { objects, sources, resolver, target, operations, journal, clock } = world;
     let first = *tenure.borrow();
+    let tally = Arc::<Mutex<Tally>>::default();
     let driver = Driver {
         engine: Engine::new(first).with_read_deadline(read_deadline),
         read_deadline,
@@ -132,8 +140,9 @@ where
         questions: HashMap::new(),
         asked: 0,
         wakes: Arc::default(),
+        tally: tally.clone(),
     };
-    (Handle { requests }, driver.run(objects, inbox, tenure))
+    (Handle { requests, tally }, driver.run(objects, inbox, tenure))
 }
 
 struct Ports<S, R, T, P, J, C> {
@@ -159,6 +168,7 @@ struct Driver<S: Sources, R, T, P, J, C> {
     questions: HashMap<u64, oneshot::Sender<Vec<Snapshot>>>,
     asked: u64,
     wakes: Arc<Wakes>,
+    tally: Arc<Mutex<Tally>>,
 }
 
 struct Opened<S: Sources> {
@@ -301,6 +311,9 @@ where
                 self.running.spawn(calls::perform(port, room, call, work));
             }
             Command::Announce(id, event) => ports.journal.announce(&id, &event),
+            Command::Measured(measure) => {
+                self.tally.lock().unwrap_or_else(PoisonError::into_inner).take(measure);
+            }
             Command::Close(ticket) => self.close(ticket),
             Command::Reply(query, snapshots) => {
                 if let Some(reply) = self.questions.remove(&query.0) {

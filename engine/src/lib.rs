@@ -20,6 +20,7 @@ mod read;
 mod record;
 pub mod snapshot;
 pub mod subject;
+pub mod tally;
 mod target;
 mod view;
 mod write;

@@ -151,7 +151,7 @@ impl Object {
             return None;
         };
         let (target, triggers, created) = (seen.state, self.evidence.as_slice(), self.created);
-        let observed = Observation { target, triggers, created, wall: now.wall };
+        let observed = Observation { target, triggers, created, wall: now.wall, useful: self.last_useful() };
         // A defect in deciding must cost one object, not the process: it is quarantined.
         let outcome = catch_unwind(AssertUnwindSafe(|| decide(&subject.policy, memory, &observed, now.tick)));
         Some(outcome.map_err(|panic| defect::text(&*panic)))
@@ -178,6 +178,7 @@ impl Object {
         let decision = Arc::new(decision);
         self.last = Some(Last { decision: decision.clone(), at: cx.tick(), lag });
         self.plan(next, cx.tick());
+        self.note_use(&decision, cx);
         if self.running().is_some() {
             // It is the write, and decisions are what it is told is wanted.
             return self.tell_operation(&decision, pass, cx);

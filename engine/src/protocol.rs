@@ -7,12 +7,14 @@ use tidegate_calculator::decision::{Health, Limit};
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::TargetState;
 use tidegate_calculator::operation::spec::HookSpec;
+use tidegate_calculator::operation::summary::Summary;
 use tidegate_calculator::operation::{self, Direction, Outcome};
 use tidegate_calculator::source::{EndpointId, Occasion, ReadError, ReadErrorKind, Readings};
 use tidegate_calculator::time::Span;
 
 use crate::snapshot::{Phase, Snapshot};
 use crate::subject::{Fault, Finding, ObjectId, Subject, TargetRef};
+use crate::tally::Measure;
 
 /// Names one object of the engine for as long as its spec stays the same; an answer to an older epoch is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -178,6 +180,8 @@ pub enum Command {
     Perform(Call, Box<Work>),
     /// Tell people what happened; may be lost.
     Announce(ObjectId, Event),
+    /// Count what an operation did; may be lost.
+    Measured(Measure),
     /// Drop all sources of this object.
     Close(Ticket),
     /// Answer a question.
@@ -279,6 +283,10 @@ pub struct Entry {
     pub operation: Option<Arc<str>>,
     /// What operations have left behind, in a form of our own; none if there is nothing.
     pub aftermath: Option<Arc<str>>,
+    /// The operation that is under way, in a few fields for people.
+    pub summary: Option<Box<Summary>>,
+    /// The operation that ended last, likewise; none if there was none.
+    pub last_operation: Option<Box<Summary>>,
     /// What operations say about the object.
     pub operation_conditions: Vec<OperationCondition>,
     /// Whether a finalizer must keep the object: an operation has changed something that it must bring to an end, or a job is stopped by us.

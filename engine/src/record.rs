@@ -198,6 +198,8 @@ impl Object {
             observed: self.record.observed,
             operation: None,
             aftermath: None,
+            summary: None,
+            last_operation: None,
             operation_conditions: Vec::new(),
             holds_object: false,
             checkpoint: memory.map(|memory| Checkpoint::of(memory, now)),

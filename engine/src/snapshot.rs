@@ -5,8 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tidegate_calculator::decision::Decision;
 use tidegate_calculator::observation::{Evidence, TargetState};
+use tidegate_calculator::operation::bounds::LastUseful;
 use tidegate_calculator::operation::explain::Explanation;
 use tidegate_calculator::operation::progress::Parked;
+use tidegate_calculator::operation::summary::Summary;
 use tidegate_calculator::operation::{self, Direction, Strategy};
 use tidegate_calculator::time::{Now, Span, Tick};
 
@@ -61,6 +63,21 @@ pub struct Operations {
     pub conditions: Vec<OperationCondition>,
     /// Whether a finalizer must keep the object.
     pub holds_object: bool,
+    /// The operation that ended last.
+    pub last: Option<Box<Summary>>,
+    /// Jobs that we stopped, that do not run, and that should.
+    pub stopped: Vec<StoppedJob>,
+    /// Above how many replicas more are of no use, if that is known.
+    pub useful: Option<LastUseful>,
+}
+
+/// A job that we stopped, that does not run, and that should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoppedJob {
+    /// Its name.
+    pub name: String,
+    /// For how long: since its stop, or since something first wanted it to run again.
+    pub lasting: Span,
 }
 
 /// An operation that is under way.
@@ -80,6 +97,8 @@ pub struct OperationSeen {
     pub strategy: Option<Strategy>,
     /// In words: where it is, what it has and what it waits for.
     pub explanation: Explanation,
+    /// In fields.
+    pub summary: Summary,
 }
 
 /// What the next operation waits for.

@@ -89,9 +89,9 @@ mod tests {
         let (kept, id) = (Kept::default(), ObjectId::new("shop", "orders"));
         let mut shown = facts("a");
         assert!(!kept.is(&id, &shown));
-        let operation = serde_json::json!({ "keepsObject": true });
+        let operation = serde_json::from_value(serde_json::json!({ "keepsObject": true }));
         let mut record = RecordFacts::default();
-        record.status.operation = operation.as_object().cloned();
+        record.status.operation = operation.ok();
         shown.record = Some(record);
         assert!(kept.is(&id, &shown), "another process has stored it");
         kept.set(&id, &shown, false);

@@ -4,6 +4,7 @@
 //! force: nobody else writes a record. Its numbers are those of the last write, never live ones.
 
 mod conditions;
+mod operations;
 
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ pub fn next(
         to: count(last.to),
         why: Some(cut(last.why.clone(), LONGEST_MESSAGE)),
     });
+    let ended = entry.last_operation.as_deref().map(operations::shown);
     let checkpoint = entry.checkpoint.as_ref().map(|checkpoint| checkpoint.0.as_str().into());
     ScaleRecordStatus {
         replicas: entry.replicas.map(count).or(previous.replicas.filter(|_| same)),
@@ -61,6 +63,7 @@ pub fn next(
         mode: Some(mode(&entry.phase).to_owned()),
         last_change: last_change.or_else(|| previous.last_change.clone().filter(|_| same)),
         operation: operation_of(entry).or_else(|| previous.operation.clone().filter(|_| same && checkpoint.is_none())),
+        last_operation: ended.or_else(|| previous.last_operation.clone().filter(|_| same && checkpoint.is_none())),
         observed: observed_of(entry.observed).or_else(|| previous.observed.filter(|_| same)),
         checkpoint: checkpoint.or_else(|| previous.checkpoint.clone()),
         conditions: conditions::next(&target, entry, &previous.conditions, lost, &now),
@@ -105,21 +108,23 @@ fn observed_of(seen: Observed) -> Option<scale_record::Observed> {
 
 /// The operation that is under way and what operations have left behind, as a record keeps them.
 pub fn operation(record: &ScaleRecordStatus) -> (Option<Arc<str>>, Option<Arc<str>>) {
-    let text = |field: &str| Some(record.operation.as_ref()?.get(field)?.as_str()?.into());
+    let text = |field: &str| Some(record.operation.as_ref()?.stored.get(field)?.as_str()?.into());
     (text(STATE), text(AFTERMATH))
 }
 
-/// The stored form; nothing for an object without any.
-fn operation_of(entry: &Entry) -> Option<Map<String, Value>> {
+/// The stored form, with what people see of it; nothing for an object without any.
+fn operation_of(entry: &Entry) -> Option<scale_record::Operation> {
     let fields = [(STATE, &entry.operation), (AFTERMATH, &entry.aftermath)];
     let texts = fields.into_iter().filter_map(|(field, text)| Some((field.to_owned(), text.as_deref()?.into())));
     let kept = entry.holds_object.then(|| (KEPT.to_owned(), true.into()));
-    Some(texts.chain(kept).collect::<Map<_, _>>()).filter(|map| !map.is_empty())
+    let stored: Map<String, Value> = texts.chain(kept).collect();
+    let summary = entry.summary.as_deref().map(operations::shown);
+    (!stored.is_empty()).then_some(scale_record::Operation { summary, stored })
 }
 
 /// Whether a record says that its object must not go away.
 pub fn is_kept(record: &ScaleRecordStatus) -> bool {
-    record.operation.as_ref().is_some_and(|operation| operation.get(KEPT) == Some(&Value::Bool(true)))
+    record.operation.as_ref().is_some_and(|operation| operation.stored.get(KEPT) == Some(&Value::Bool(true)))
 }
 
 /// The first failing trigger that a record tells of.

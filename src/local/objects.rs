@@ -164,6 +164,8 @@ mod tests {
             observed: Observed::default(),
             operation: None,
             aftermath: None,
+            summary: None,
+            last_operation: None,
             operation_conditions: Vec::new(),
             holds_object: false,
             checkpoint: Some(Checkpoint(text.to_owned())),

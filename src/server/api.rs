@@ -10,6 +10,7 @@ use tidegate_engine::snapshot::{Phase, Snapshot};
 use tidegate_engine::subject::{Finding, Trigger};
 
 use super::explanation::{explain, seconds};
+use super::operations::OperationsView;
 
 /// One object. Times are RFC 3339 in UTC, ages and lags are seconds; what is not known is left out.
 #[derive(Debug, Serialize)]
@@ -47,6 +48,9 @@ pub struct ObjectView {
     /// What is wrong with the object's text, if it is refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<FindingView>,
+    /// What its hooks do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operations: Option<OperationsView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<ExplanationView>,
 }
@@ -170,6 +174,7 @@ impl ObjectView {
             next_check: snapshot.next_check.map(|next| snapshot.now.wall_of(next)),
             triggers: triggers_of(snapshot),
             findings: findings(&snapshot.phase),
+            operations: OperationsView::of(snapshot),
             explanation: None,
         }
     }

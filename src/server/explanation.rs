@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tidegate_calculator::explain;
 use tidegate_calculator::observation::Evidence;
+use tidegate_calculator::operation::summary::Summary;
 use tidegate_calculator::policy::Policy;
-use tidegate_calculator::time::{Span, Tick};
+use tidegate_calculator::time::{Now, Span, Tick};
 use tidegate_engine::protocol::TargetError;
 use tidegate_engine::snapshot::{OperationWait, Operations, Phase, Snapshot};
 use tidegate_engine::subject::{Finding, Hold, Subject};
@@ -57,6 +58,9 @@ fn operated(operations: &Operations, snapshot: &Snapshot) -> Vec<String> {
         let words = &running.explanation;
         lines.push(format!(" operation: {}", words.headline));
         lines.push(format!("  waits for {}", words.waiting));
+        if running.summary.attempt > 1 {
+            lines.push(format!("  attempt {}: the change was not made before", running.summary.attempt));
+        }
         lines.extend(words.jobs.iter().map(|job| format!("  job {job}")));
         lines.extend(words.reasons.iter().map(|reason| format!("  {reason}")));
     }
@@ -74,6 +78,13 @@ fn operated(operations: &Operations, snapshot: &Snapshot) -> Vec<String> {
             direction.as_str()
         ),
     }));
+    lines.extend(operations.last.as_deref().map(|last| ended(last, snapshot.now)));
+    lines.extend(
+        operations
+            .stopped
+            .iter()
+            .map(|job| format!(" job {} is stopped by us and should run, for {} by now", job.name, job.lasting)),
+    );
     // While an operation runs it tells of the jobs itself.
     let parked = operations.parked.iter().filter(|_| operations.running.is_none());
     lines.extend(parked.map(|job| {
@@ -83,6 +94,19 @@ fn operated(operations: &Operations, snapshot: &Snapshot) -> Vec<String> {
     let told = operations.conditions.iter().filter(|condition| condition.holds);
     lines.extend(told.map(|condition| format!(" {}: {}", condition.name, condition.message)));
     lines
+}
+
+/// How the last operation ended, in one line.
+fn ended(last: &Summary, now: Now) -> String {
+    let strategy = last.strategy.map_or(String::new(), |strategy| format!(" ({})", strategy.as_str()));
+    let ago = Span(now.wall.as_millisecond().saturating_sub(last.since).max(0));
+    let took = Span(last.since.saturating_sub(last.began).max(0));
+    let why = match (&last.reason, &last.message) {
+        (Some(reason), Some(message)) => format!(": {message} ({reason})"),
+        _ => String::new(),
+    };
+    let (direction, from, to, phase) = (last.direction.as_str(), last.from, last.to, last.phase.as_str());
+    format!(" last operation: {direction} {from} -> {to}{strategy}, {phase} {ago} ago after {took}{why}")
 }
 
 /// The decision that would have been acted on, and why it was not.
@@ -251,7 +275,7 @@ pub(crate) fn seconds(span: Span) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{decision, snapshot};
+    use super::super::fixtures::{decision, operations, snapshot};
     use super::*;
     use std::sync::Arc;
     use tidegate_calculator::decision::{Decision, Step};
@@ -376,6 +400,22 @@ mod tests {
             " the next ScaleDown waits 1 m 30 s for the pause after the last operation",
             " job enrich is stopped, its savepoint is at s3://b/1",
             " CheckpointsFailing: three in a row",
+        ];
+        assert_eq!(explain(&snapshot).lines[before..], expected);
+    }
+
+    #[test]
+    fn an_operation_says_its_attempt_the_last_one_how_it_ended() {
+        let mut snapshot = snapshot("orders", 8);
+        let before = explain(&snapshot).lines.len();
+        snapshot.operations = Some(Box::new(operations(snapshot.now)));
+        let expected = [
+            " operation: ScaleDown 8 -> 3 (StopRestore): Restoring for 1 m, operation 0a",
+            "  waits for enrich to run from its savepoint",
+            "  attempt 2: the change was not made before",
+            "  job enrich: stopped, savepoint at s3://b/1, 1 m 30 s old",
+            " last operation: ScaleDown 8 -> 3 (StopRestore), Aborted 6 m ago after 40 s: a task failed; what helps: look at it (SnapshotFailed)",
+            " job enrich is stopped by us and should run, for 1 m 30 s by now",
         ];
         assert_eq!(explain(&snapshot).lines[before..], expected);
     }

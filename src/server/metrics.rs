@@ -1,8 +1,10 @@
 //! The metrics: KEDA's names and labels for what KEDA also knows, our own for the rest.
 //!
-//! Nothing is counted on the way but HTTP requests, which the triggers themselves count ([`requests`]): every other number is computed
-//! from snapshots when somebody scrapes. All names, labels and help
+//! Nothing is counted on the way but HTTP requests, which the triggers themselves count ([`requests`]), and what operations did ([`Tally`]):
+//! every other number is computed from snapshots when somebody scrapes. All names, labels and help
 //! texts stand in one list, `FAMILIES`. What is unknown has no series: a trigger that failed has no value, not a zero.
+
+mod operations;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +17,7 @@ use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::source::Milli;
 use tidegate_calculator::time::Span;
 use tidegate_engine::snapshot::{Phase, Snapshot};
+use tidegate_engine::tally::{Histogram, Tally};
 use tidegate_scalers::requests::{self, Asker, Counted};
 
 use super::explanation::seconds;
@@ -37,11 +40,12 @@ struct Family {
     samples: fn(&Scrape, &mut Samples<'_>) -> fmt::Result,
 }
 
-/// Gauge or counter. The encoder appends `_total` to a counter's name.
+/// What a metric is. The encoder appends `_total` to a counter's name, and `_bucket`, `_sum` and `_count` to a histogram's.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Gauge,
     Counter,
+    Histogram,
 }
 
 /// All metrics, in the order in which they are printed.
@@ -176,16 +180,58 @@ static FAMILIES: &[Family] = &[
             scrape.objects(out, |object| object.decision.as_ref().map(|_| seconds(object.decision_lag)))
         },
     },
+    Family {
+        name: "tidegate_operations",
+        help: "Operations that have ended, by how, how they kept state, and in which direction they went",
+        kind: Kind::Counter,
+        labels: &["outcome", "strategy", "direction"],
+        samples: operations::ended,
+    },
+    Family {
+        name: "tidegate_operation_phase_seconds",
+        help: "How long operations were in a phase",
+        kind: Kind::Histogram,
+        labels: &["phase"],
+        samples: operations::phases,
+    },
+    Family {
+        name: "tidegate_operation_snapshot_age_seconds",
+        help: "How old the oldest snapshot was when an operation wrote the replicas",
+        kind: Kind::Histogram,
+        labels: &[],
+        samples: operations::ages,
+    },
+    Family {
+        name: "tidegate_operation_running",
+        help: "An operation that is under way, with its direction and the label phase; always 1",
+        kind: Kind::Gauge,
+        labels: &["namespace", "scaledObject", "direction", "phase"],
+        samples: operations::running,
+    },
+    Family {
+        name: "tidegate_flink_job_stopped_seconds",
+        help: "For how long a Flink job that we stopped has not run although it should; absent while it runs, and at zero on purpose",
+        kind: Kind::Gauge,
+        labels: &["namespace", "scaledObject", "job"],
+        samples: operations::stopped,
+    },
+    Family {
+        name: "tidegate_last_useful_replicas",
+        help: "Above how many replicas more are of no use to the Flink jobs; absent while that is not known",
+        kind: Kind::Gauge,
+        labels: OBJECT,
+        samples: operations::useful,
+    },
 ];
 
 /// All metrics of these objects, in the OpenMetrics text format.
-pub fn render(objects: Vec<Snapshot>) -> Result<String, fmt::Error> {
-    render_with(objects, requests::counted())
+pub fn render(objects: Vec<Snapshot>, tally: Tally) -> Result<String, fmt::Error> {
+    render_with(objects, tally, requests::counted())
 }
 
-fn render_with(objects: Vec<Snapshot>, requests: Vec<Counted>) -> Result<String, fmt::Error> {
+fn render_with(objects: Vec<Snapshot>, tally: Tally, requests: Vec<Counted>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Scrape::of(objects, requests)));
+    registry.register_collector(Box::new(Scrape::of(objects, tally, requests)));
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -196,6 +242,7 @@ fn render_with(objects: Vec<Snapshot>, requests: Vec<Counted>) -> Result<String,
 struct Scrape {
     objects: Vec<Snapshot>,
     rows: Vec<Row>,
+    tally: Tally,
     requests: Vec<Counted>,
 }
 
@@ -228,7 +275,21 @@ impl Samples<'_> {
         match self.kind {
             Kind::Gauge => sample.encode_gauge(&value),
             Kind::Counter => sample.encode_counter::<NoLabelSet, _, f64>(&value, None),
+            // It has no single value.
+            Kind::Histogram => Ok(()),
         }
+    }
+
+    /// A whole histogram; `values` as for [`Samples::put`].
+    fn put_histogram(&mut self, values: &[&str], histogram: &Histogram) -> fmt::Result {
+        let labels: Vec<(&str, &str)> = self.labels.iter().copied().zip(values.iter().copied()).collect();
+        let bound = |bound: Option<u32>| bound.map_or(f64::INFINITY, f64::from);
+        let buckets: Vec<(f64, u64)> = histogram.buckets().map(|(most, count)| (bound(most), count)).collect();
+        let (sum, count) = (seconds(histogram.sum()), histogram.count());
+        if labels.is_empty() {
+            return self.metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None);
+        }
+        self.metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 }
 
@@ -238,6 +299,7 @@ impl Collector for Scrape {
             let metric_type = match family.kind {
                 Kind::Gauge => MetricType::Gauge,
                 Kind::Counter => MetricType::Counter,
+                Kind::Histogram => MetricType::Histogram,
             };
             let metric = encoder.encode_descriptor(family.name, family.help, None, metric_type)?;
             (family.samples)(self, &mut Samples { metric, kind: family.kind, labels: family.labels })?;
@@ -247,9 +309,9 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
-    fn of(objects: Vec<Snapshot>, requests: Vec<Counted>) -> Self {
+    fn of(objects: Vec<Snapshot>, tally: Tally, requests: Vec<Counted>) -> Self {
         let rows = objects.iter().flat_map(Row::of).collect();
-        Self { objects, rows, requests }
+        Self { objects, rows, tally, requests }
     }
 
     /// One sample an object, for those of which the number is known.
@@ -378,92 +440,6 @@ fn whole(count: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::fixtures::snapshot;
-    use super::*;
-    use tidegate_calculator::source::{ReadError, ReadErrorKind};
-
-    fn text(objects: Vec<Snapshot>) -> String {
-        let asker = Asker {
-            namespace: "shop".into(),
-            object: "orders".into(),
-            kind: "prometheus".into(),
-            trigger: "rate".into(),
-            metric: "s1-prometheus".into(),
-        };
-        let counted = |status, count| Counted { asker: asker.clone(), status, count };
-        render_with(objects, vec![counted(None, 2), counted(Some(200), 7)]).unwrap()
-    }
-
-    #[test]
-    fn kedas_names_and_labels_are_printed_exactly() {
-        let text = text(vec![snapshot("orders", 3)]);
-        let six = r#"{namespace="shop",metric="s0-redis-jobs",scaledObject="orders",scaler="redisScaler",triggerIndex="0",type="redis"}"#;
-        let two = r#"{namespace="shop",scaledObject="orders"}"#;
-        let asked = r#"{namespace="shop",scaled_resource="orders",scaler="prometheus",trigger_name="rate",metric_name="s1-prometheus",status_code="#;
-        for line in [
-            format!("keda_scaler_active{six} 1.0"),
-            format!("keda_scaler_metrics_value{six} 790.0"),
-            format!("keda_scaler_detail_errors_total{six} 0.0"),
-            format!("keda_scaler_http_requests_total{asked}\"error\"}} 2.0"),
-            format!("keda_scaler_http_requests_total{asked}\"200\"}} 7.0"),
-            format!("keda_scaled_object_errors_total{two} 0.0"),
-            format!("keda_scaled_object_paused{two} 0.0"),
-            r#"keda_trigger_registered_total{type="redis"} 1.0"#.to_owned(),
-            r#"keda_resource_registered_total{type="scaled_object",namespace="shop"} 1.0"#.to_owned(),
-            format!("tidegate_replicas{two} 3.0"),
-            format!("tidegate_max_replicas{two} 10.0"),
-            r#"tidegate_limited_by{namespace="shop",scaledObject="orders",reason="Metrics"} 1.0"#.to_owned(),
-            format!("tidegate_last_good_reading_age_seconds{six} 0.4"),
-            format!("tidegate_decision_lag_seconds{two} 0.012"),
-            "# TYPE keda_trigger_registered_total gauge".to_owned(),
-            "# TYPE keda_scaler_detail_errors counter".to_owned(),
-        ] {
-            assert!(text.lines().any(|printed| printed == line), "{line} is missing in\n{text}");
-        }
-        assert!(text.contains("keda_build_info{version=\"") && text.ends_with("# EOF\n"), "{text}");
-    }
-
-    #[test]
-    fn a_failed_trigger_has_no_value_but_its_errors() {
-        let mut object = snapshot("orders", 3);
-        let error = ReadError::endpoint(ReadErrorKind::Unavailable, "connection refused");
-        object.evidence = vec![Evidence::Failed { error, since: object.now.tick, good: None }];
-        object.errors = vec![4];
-        let text = text(vec![object]);
-        let has = |name: &str| text.lines().any(|line| line.starts_with(&format!("{name}{{")));
-        assert!(!has("keda_scaler_metrics_value") && !has("keda_scaler_active"), "{text}");
-        assert!(!has("tidegate_last_good_reading_age_seconds"), "{text}");
-        assert!(text.contains(r#"metric="s0-redis-jobs",scaledObject="orders",scaler="redisScaler",triggerIndex="0",type="redis"} 4.0"#), "{text}");
-    }
-
-    #[test]
-    fn a_trigger_without_readings_is_called_as_when_it_had_some() {
-        let mut object = snapshot("orders", 3);
-        let error = ReadError::query(ReadErrorKind::Settling, "it has just begun");
-        object.evidence = vec![Evidence::Unread.after(error, object.now.tick)];
-        object.metrics = vec![["s0-lag".to_owned(), "s0-age".to_owned()].into()];
-        let text = text(vec![object]);
-        let errors = |metric: &str| {
-            let line = format!("keda_scaler_detail_errors_total{{namespace=\"shop\",metric=\"{metric}\"");
-            text.lines().any(|printed| printed.starts_with(&line) && printed.ends_with(" 0.0"))
-        };
-        assert!(errors("s0-lag") && errors("s0-age") && !text.contains("s0-redis-jobs"), "{text}");
-    }
-
-    #[test]
-    fn every_sample_has_all_labels_and_names_are_unique() {
-        let text = text(vec![snapshot("orders", 3), snapshot("mails", 0)]);
-        for family in FAMILIES {
-            let name =
-                if family.kind == Kind::Counter { format!("{}_total", family.name) } else { family.name.to_owned() };
-            let samples: Vec<&str> = text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).collect();
-            assert!(!samples.is_empty(), "{name} has no sample");
-            for sample in samples {
-                assert_eq!(sample.matches("=\"").count(), family.labels.len(), "{sample}");
-            }
-            assert_eq!(FAMILIES.iter().filter(|other| other.name == family.name).count(), 1, "{name}");
-            assert_eq!(text.matches(&format!("# TYPE {} ", family.name)).count(), 1, "{name}");
-        }
-    }
-}
+mod tests;
+#[cfg(test)]
+pub(crate) use tests::of_operations;

@@ -17,6 +17,7 @@ pub mod explanation;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod metrics;
+mod operations;
 pub mod triggers;
 
 use std::io;
@@ -34,6 +35,7 @@ use serde_json::json;
 use tidegate_engine::driver::Handle;
 use tidegate_engine::snapshot::Snapshot;
 use tidegate_engine::subject::ObjectId;
+use tidegate_engine::tally::Tally;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
@@ -70,6 +72,8 @@ trait Engine: Send + Sync + 'static {
     async fn ask(&self, object: Option<ObjectId>) -> Option<Vec<Snapshot>>;
     /// Whether everything that exists has been told to it.
     async fn synced(&self) -> bool;
+    /// What operations did.
+    fn tally(&self) -> Tally;
 }
 
 #[async_trait]
@@ -80,6 +84,10 @@ impl Engine for Handle {
 
     async fn synced(&self) -> bool {
         Self::synced(self).await
+    }
+
+    fn tally(&self) -> Tally {
+        Self::tally(self)
     }
 }
 
@@ -192,7 +200,7 @@ async fn readyz(State(shared): State<Shared>) -> Result<&'static str, ApiError> 
 }
 
 async fn metrics_text(State(shared): State<Shared>) -> Result<Response, ApiError> {
-    let text = metrics::render(shared.ask(None).await?).map_err(|_| ApiError::Unprintable)?;
+    let text = metrics::render(shared.ask(None).await?, shared.engine.tally()).map_err(|_| ApiError::Unprintable)?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 

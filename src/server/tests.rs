@@ -24,6 +24,10 @@ impl Engine for Still {
     async fn synced(&self) -> bool {
         self.0.is_some()
     }
+
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
 }
 
 /// An engine that never answers.
@@ -37,6 +41,10 @@ impl Engine for Stuck {
 
     async fn synced(&self) -> bool {
         std::future::pending().await
+    }
+
+    fn tally(&self) -> Tally {
+        Tally::default()
     }
 }
 

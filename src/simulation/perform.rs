@@ -50,6 +50,8 @@ impl Simulation {
                 self.bring(self.now + self.faults.latency, input);
             }
             Command::Announce(object, event) => self.announce(object, event),
+            // It plays no operations.
+            Command::Measured(_) => {}
             Command::Close(ticket) => {
                 if let Some(process) = &mut self.process {
                     process.sources.retain(|(slot, _), _| *slot != ticket.slot);

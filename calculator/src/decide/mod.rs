@@ -77,8 +77,12 @@ pub fn decide(policy: &Policy, memory: &Memory, observed: &Observation<'_>, now:
     let rules = watch.as_ref().map(|watch| &watch.rules);
     let (held_by, by_fallback) = (votes.held_by, votes.led_by_fallback());
     let vetoes = Vetoes { policy, rules, blocks, held_by, by_fallback, now };
-    let outcome =
-        Pass { policy, memory, vetoes, ceiling, current, now }.run(row, votes, activity.keeps_from_rest(), &mut draft);
+    let outcome = Pass { policy, memory, vetoes, ceiling, useful: observed.useful, current, now }.run(
+        row,
+        votes,
+        activity.keeps_from_rest(),
+        &mut draft,
+    );
     // What only resource-like triggers lack is nothing to the zero stage.
     let unusable = votes.failed > 0 && !matches!(row, Row::Entering(..));
     let health = activity.health(unusable, votes.best.is_some());

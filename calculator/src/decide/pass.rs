@@ -11,6 +11,7 @@ use super::votes::Votes;
 use super::zero::Row;
 use crate::decision::{Limit, Step, Veto};
 use crate::memory::Memory;
+use crate::operation::bounds::LastUseful;
 use crate::policy::Policy;
 use crate::time::{Span, Tick};
 
@@ -36,6 +37,8 @@ pub(super) struct Pass<'a> {
     pub(super) memory: &'a Memory,
     pub(super) vetoes: Vetoes<'a>,
     pub(super) ceiling: Ceiling,
+    /// Above how many replicas more are of no use.
+    pub(super) useful: Option<LastUseful>,
     pub(super) current: u32,
     pub(super) now: Tick,
 }
@@ -98,7 +101,8 @@ impl Pass<'_> {
             None => (bounded, None),
         };
         draft.steps.push(Step::Leaving { replicas });
-        let mut outcome = Outcome::new(replicas, rate.or(bound).unwrap_or(Limit::Metrics));
+        let (replicas, end) = self.of_use(replicas, draft);
+        let mut outcome = Outcome::new(replicas, end.or(rate).or(bound).unwrap_or(Limit::Metrics));
         outcome.record = votes.best.map(|best| self.ceiling.cap.map_or(best, |cap| best.min(cap)));
         let by = self.vetoes.leaving(self.current, replicas);
         self.unless(by, outcome, draft)
@@ -147,7 +151,8 @@ impl Pass<'_> {
             Some(_) => self.rated(current, bounded, draft),
             None => self.doubled(bounded, votes.by_steps, draft),
         };
-        let limit = rate.or(bound).unwrap_or(limit);
+        let (replicas, end) = self.of_use(replicas, draft);
+        let limit = end.or(rate).or(bound).unwrap_or(limit);
         // Down to a maximum that the clock has lowered needs no metrics.
         let by_metrics = !self.ceiling.by_clock || replicas < policy.max;
         let record = Some(desired).filter(|_| !votes.only_waits());
@@ -175,6 +180,18 @@ impl Pass<'_> {
         }
         let recommendations = &self.memory.recommendations;
         Stabilization { policy, recommendations, hold, current, desired, now }.apply()
+    }
+
+    /// Raises no further than replicas are of use; what the minimum asks for counts as of use. It lowers nothing, and what is recorded is
+    /// what was wanted: should more be of use tomorrow, the history is right.
+    fn of_use(&self, wanted: u32, draft: &mut Draft) -> (u32, Option<Limit>) {
+        let Some(useful) = self.useful.filter(|_| wanted > self.current) else { return (wanted, None) };
+        let replicas = wanted.min(useful.replicas.max(self.policy.floor()).max(self.current));
+        if replicas == wanted {
+            return (wanted, None);
+        }
+        draft.steps.push(Step::NoUse { wanted, replicas, useful });
+        (replicas, Some(Limit::MaxParallelism))
     }
 
     /// The highest count that the bounds let stand.

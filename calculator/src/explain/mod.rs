@@ -62,6 +62,7 @@ fn last_word(decision: &Decision) -> Option<usize> {
             matches!(limit, Limit::Minimum | Limit::Maximum | Limit::Schedule) && (replicas == min || replicas == max)
         }
         Step::Capped { .. } => matches!(limit, Limit::Maximum | Limit::Schedule),
+        Step::NoUse { .. } => limit == Limit::MaxParallelism,
         Step::Proposal { .. }
         | Step::Failed { .. }
         | Step::Settling { .. }
@@ -133,6 +134,10 @@ impl Text<'_> {
                 row("rate limit", &limit, Some(*replicas), &self.from(*until))
             }
             Step::Bounds { min, max, replicas, .. } => row("bounds", &format!("{min}..{max}"), Some(*replicas), ""),
+            Step::NoUse { wanted, replicas, useful } => {
+                let detail = format!("{} slots of use, {} a replica", useful.slots, useful.slots_per);
+                row("max parallelism", &detail, Some(*replicas), &format!("wanted {wanted}"))
+            }
             Step::Vetoed { by, wanted } => {
                 let until = match by {
                     Veto::DirectionCooldown { until } => self.until(Some(*until)),

@@ -96,6 +96,9 @@ impl Text<'_> {
                 format!("limited to {desired} by a schedule")
             }
             Step::Capped { .. } | Step::Bounds { .. } => format!("limited to {desired} by maxReplicaCount"),
+            Step::NoUse { useful, .. } => {
+                format!("limited to {desired}: the jobs can use {} replicas at most", useful.replicas)
+            }
             Step::Vetoed { by, wanted } => {
                 let until = match by {
                     Veto::DirectionCooldown { until } => self.until(Some(*until)),

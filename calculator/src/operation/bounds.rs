@@ -58,6 +58,12 @@ impl Shape {
         Self { job: job.name.clone(), slots, vertices: vertices.collect() }
     }
 
+    /// The shape of a job that is met: what is remembered of it counts as long as its graph is the same.
+    pub fn met(job: &JobFacts, known: Option<&Self>) -> Self {
+        let known = known.filter(|shape| shape.fits(job)).cloned();
+        known.map_or_else(|| Self::of(job), |shape| shape.with_maxima_of(job))
+    }
+
     /// Whether it is about this job's graph: the same vertices.
     pub fn fits(&self, job: &JobFacts) -> bool {
         self.job == job.name
@@ -91,8 +97,51 @@ impl Shape {
             let half = (2 * u64::from(vertex.max) - 1) * u64::from(self.slots);
             u32::try_from(half.div_ceil(2 * u64::from(vertex.base))).unwrap_or(u32::MAX)
         };
-        self.vertices.iter().map(most).max().unwrap_or(0).max(self.slots.min(1)).max(1)
+        self.vertices.iter().map(most).max().unwrap_or(0).max(self.slots).max(1)
     }
+
+    /// The same where the parallelism of every vertex follows the slots, as in reactive mode: what was declared counts for nothing. Slot
+    /// sharing groups share the slots, and how many there are is not remembered: several are taken for as many as there can be, so that too
+    /// many TaskManagers count as useful rather than too few.
+    fn useful_slots_following(&self) -> u32 {
+        let most = self.vertices.iter().map(|vertex| vertex.max).max().unwrap_or(0);
+        let one_group = self.slots <= self.vertices.iter().map(|vertex| vertex.base).max().unwrap_or(0);
+        let groups = if one_group { 1 } else { u32::try_from(self.vertices.len()).unwrap_or(u32::MAX) };
+        most.saturating_mul(groups).max(self.slots).max(1)
+    }
+
+    /// The shape with the maximum parallelism that the job has now: a job that was started anew may have another one.
+    #[must_use]
+    pub fn with_maxima_of(mut self, job: &JobFacts) -> Self {
+        for known in &mut self.vertices {
+            if let Some(vertex) = job.vertices.iter().find(|vertex| vertex.id == known.id) {
+                known.max = vertex.max_parallelism.max(1);
+            }
+        }
+        self
+    }
+}
+
+/// A job as far as slots matter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its declared shape.
+    pub shape: Shape,
+    /// Its vertices that may be raised although they were declared with parallelism 1.
+    pub raise: Vec<String>,
+    /// Its share of the slots; at least 1.
+    pub share: u32,
+}
+
+/// The count of TaskManagers above which more are of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastUseful {
+    /// The TaskManagers; at least 1.
+    pub replicas: u32,
+    /// The slots that the jobs can use; at least 1.
+    pub slots: u32,
+    /// The slots of one TaskManager; at least 1.
+    pub slots_per: u32,
 }
 
 fn round(part: u64, whole: u64) -> u32 {
@@ -130,11 +179,20 @@ pub fn split(total: u32, shares: &[u32]) -> Vec<u32> {
     parts
 }
 
-/// The count of TaskManagers above which more are of no use (MaxParallelismReached): `shapes` with what may be raised in each.
-pub fn last_useful(shapes: &[(Shape, Vec<String>)], slots_per_task_manager: u32) -> Option<u32> {
-    if shapes.is_empty() || slots_per_task_manager == 0 {
+/// The count of TaskManagers above which more are of no use (MaxParallelismReached); none without jobs or slots.
+///
+/// Jobs get slots by their shares, so the last slot of use is the one at which the last of them gets as many as it can use. `following`: the
+/// parallelism of every vertex follows the slots by itself.
+pub fn last_useful(parts: &[Part], slots_per: u32, following: bool) -> Option<LastUseful> {
+    if slots_per == 0 {
         return None;
     }
-    let slots = shapes.iter().map(|(shape, raise)| shape.useful_slots(raise)).fold(0, u32::saturating_add);
-    Some(slots.div_ceil(slots_per_task_manager))
+    let sum: u64 = parts.iter().map(|part| u64::from(part.share.max(1))).sum();
+    let needed = |part: &Part| {
+        let useful = if following { part.shape.useful_slots_following() } else { part.shape.useful_slots(&part.raise) };
+        let total = (u64::from(useful) * sum).div_ceil(u64::from(part.share.max(1)));
+        u32::try_from(total).unwrap_or(u32::MAX)
+    };
+    let slots = parts.iter().map(needed).max()?.max(1);
+    Some(LastUseful { replicas: slots.div_ceil(slots_per), slots, slots_per })
 }

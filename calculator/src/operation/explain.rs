@@ -53,6 +53,12 @@ fn waiting(operation: &Operation) -> String {
     if operation.flight.stored < operation.revision {
         return "its state being stored, before anything is done".to_owned();
     }
+    goes_on_with(operation)
+}
+
+/// What it waits for once its state is stored.
+pub(super) fn goes_on_with(operation: &Operation) -> String {
+    let state = &operation.state;
     let goal = state.goal();
     match state.stage() {
         Stage::Inspect => "a look at the cluster, and jobs that run wholly".to_owned(),

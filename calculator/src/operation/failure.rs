@@ -21,6 +21,11 @@ pub(super) fn back_off(failures: u32) -> Span {
 /// What holds when no flink item takes part.
 static NO_FLINK: std::sync::LazyLock<Flink> = std::sync::LazyLock::new(Flink::default);
 
+/// What is told of a failure that the user wants to be passed over.
+fn passed_over(cause: &Cause) -> String {
+    format!("the change happens all the same: {}", cause.advice())
+}
+
 impl Operation {
     /// The flink item's part of the spec; defaults if none takes part.
     pub(super) fn flink(&self) -> &Flink {
@@ -55,7 +60,7 @@ impl Operation {
 
     /// Passes over a failure, and says so.
     pub(super) fn proceed(&mut self, cause: Cause) {
-        let text = format!("{}; the change happens all the same", cause.text);
+        let text = passed_over(&cause);
         self.condition(cause.reason.reason(), true, &text);
         self.announce("ProceededUnprotected", text, true);
         self.state.proceeded = Some(cause);
@@ -186,7 +191,7 @@ impl Operation {
         };
         let quiet = phase == Phase::Cancelled;
         if !quiet {
-            self.condition(cause.reason.reason(), true, &cause.text);
+            self.condition(cause.reason.reason(), true, &cause.advice());
         }
         let text = format!("{}: {}", cause.reason.reason(), cause.text);
         self.announce(&format!("Operation{}", phase.as_str()), text, !quiet);
@@ -197,7 +202,7 @@ impl Operation {
         if self.state.phase.ended() {
             self.tell_end();
         } else if let Some(cause) = self.state.proceeded.clone() {
-            self.condition(cause.reason.reason(), true, &cause.text);
+            self.condition(cause.reason.reason(), true, &passed_over(&cause));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What an operation would make of a cluster, for whoever only looks: the same first look as of a real one, and nothing begins.
 
-use super::bounds::{self, Bound};
+use super::bounds::Bound;
 use super::facts::Inspection;
 use super::phase::{Direction, Stage, Strategy};
 use super::preflight::Verdict;
@@ -39,6 +39,8 @@ pub enum Foreseen {
     Waits(Cause),
     /// It would be refused.
     Refused(Cause),
+    /// More TaskManagers would be of no use.
+    Useless(Cause),
 }
 
 /// What the first look of an operation that begins so would make of `facts`; none if `from` and `to` are equal. Whether `from` are the present
@@ -48,6 +50,7 @@ pub fn foresee(begin: Begin, facts: &Inspection) -> Option<Foresight> {
     let seen = match operation.judge(facts) {
         Verdict::Wait(cause) => Foreseen::Waits(cause),
         Verdict::Stop(cause) => Foreseen::Refused(cause),
+        Verdict::Useless(cause) => Foreseen::Useless(cause),
         Verdict::Go => Foreseen::Made {
             strategy: operation.state.strategy.unwrap_or(Strategy::None),
             why: operation.state.why.clone(),
@@ -68,12 +71,6 @@ impl Job {
             job.shape.as_ref().map(|shape| shape.bounds(slots, &job.raise)).unwrap_or_default()
         };
         jobs.iter().zip(Self::slots(jobs, total)).map(bounds).collect()
-    }
-
-    /// The count of TaskManagers above which more are of no use to these jobs; none if it is not known.
-    pub fn last_useful(jobs: &[Self], slots_per_task_manager: u32) -> Option<u32> {
-        let shapes = jobs.iter().map(|job| Some((job.shape.clone()?, job.raise.clone())));
-        bounds::last_useful(&shapes.collect::<Option<Vec<_>>>()?, slots_per_task_manager)
     }
 }
 
@@ -139,7 +136,7 @@ mod tests {
     #[test]
     fn it_says_what_an_operation_would_do_whatever_the_replicas_are() {
         let facts = seen(job(Some(Span::seconds(60))));
-        let up = of(7, 8, &facts);
+        let up = of(4, 5, &facts);
         let Foreseen::Made { strategy, plan, .. } = &up.seen else { panic!("{up:?}") };
         assert_eq!(
             (*strategy, plan[0], up.on_failure),
@@ -147,10 +144,14 @@ mod tests {
         );
         // The longest of 2 m, Flink's own, and three intervals of 1 m.
         assert_eq!((up.direction, up.cooldown), (Direction::ScaleUp, Span::seconds(180)));
-        assert_eq!(of(8, 7, &facts).on_failure, Some(OnFailure::Abort));
+        assert_eq!(of(5, 4, &facts).on_failure, Some(OnFailure::Abort));
         let zero = of(2, 0, &facts).seen;
         let Foreseen::Refused(cause) = zero else { panic!("{zero:?}") };
         assert_eq!(cause.reason, Reason::Refused(Refusal::ToZeroNeedsRunTemplate));
+        // The first count of slots that rounds to 12 of 12 is 12: six TaskManagers of two.
+        let useless = of(6, 7, &facts).seen;
+        let Foreseen::Useless(cause) = useless else { panic!("{useless:?}") };
+        assert_eq!(cause.reason, Reason::MaxParallelismReached);
         assert_eq!(foresee(Begin { from: 2, to: 2, ..Begin::default() }, &facts), None);
     }
 
@@ -171,7 +172,5 @@ mod tests {
         let upper = |slots| Job::bounds(&jobs, slots)[0].iter().map(|bound| bound.upper).collect::<Vec<_>>();
         // Declared with 4 and 1 on 4 slots; what was declared with 1 stays.
         assert_eq!([upper(2), upper(4), upper(40)], [[2, 1], [4, 1], [12, 1]]);
-        // The first count of slots that rounds to 12 of 12 is 12: six TaskManagers of two.
-        assert_eq!(Job::last_useful(&jobs, 2), Some(6));
     }
 }

@@ -45,10 +45,12 @@ mod registered;
 mod requirements;
 pub mod retention;
 mod run;
+pub mod sizing;
 mod snapshot;
 pub mod spec;
 mod stop_restore;
 pub mod stored;
+pub mod summary;
 mod verify;
 pub mod victims;
 mod wish;
@@ -81,6 +83,8 @@ pub struct Begin {
     pub from: u32,
     /// The replicas that are wanted; not equal to `from`.
     pub to: u32,
+    /// The replicas that bounds or a pause ask for, even if so many are of no use; 0 if they ask for none.
+    pub needed: u32,
     /// The hooks of the object.
     pub spec: HookSpec,
     /// Jobs that an operation before stopped.
@@ -132,6 +136,8 @@ impl Operation {
             direction,
             from: begin.from,
             to: begin.to,
+            needed: begin.needed,
+            most: None,
             phase: Phase::Preflight,
             phase_since: Span::ZERO,
             strategy: None,

@@ -25,6 +25,8 @@ pub(super) enum Verdict {
     Wait(Cause),
     /// It cannot be made.
     Stop(Cause),
+    /// It would change nothing.
+    Useless(Cause),
 }
 
 impl Operation {
@@ -37,6 +39,7 @@ impl Operation {
         match self.judge(&facts) {
             Verdict::Go => Next::Done,
             Verdict::Stop(cause) => Next::Fail(cause),
+            Verdict::Useless(cause) => Next::End(Phase::Cancelled, cause),
             Verdict::Wait(cause) if at.0 - self.state.entered.0 >= self.verify_timeout().0 => self.in_trouble(cause),
             Verdict::Wait(_) => Next::Stay,
         }
@@ -126,7 +129,7 @@ impl Operation {
             }
         }
         self.settle_on(strategy, facts, &flink, &jobs);
-        Verdict::Go
+        self.cap().map_or(Verdict::Go, Verdict::Useless)
     }
 
     fn situation(&self, facts: &Inspection, flink: &Flink, jobs: &[JobFacts]) -> Situation {

@@ -25,6 +25,12 @@ pub struct State {
     pub from: u32,
     /// The replicas that are wanted; may move until they are applied.
     pub to: u32,
+    /// The replicas that bounds or a pause ask for, whatever is of use; 0 if they ask for none.
+    #[serde(default, skip_serializing_if = "unset")]
+    pub needed: u32,
+    /// In growing, the most replicas that are of use or needed, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u32>,
     /// The spec that it began with.
     pub spec: HookSpec,
     /// Where it is.
@@ -287,7 +293,7 @@ impl Job {
             id: facts.id.clone(),
             patterns: facts.patterns.clone(),
             share: 1,
-            shape: Some(shape.filter(|shape| shape.fits(facts)).cloned().unwrap_or_else(|| Shape::of(facts))),
+            shape: Some(Shape::met(facts, shape)),
             bounds_before: bounds.collect(),
             parallelism_before: facts.parallelism(),
             wait: Span(wait.0.saturating_add(30_000)),

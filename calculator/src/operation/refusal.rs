@@ -204,6 +204,8 @@ pub enum Reason {
     HookFailed,
     /// The Flink Kubernetes Operator reports an error.
     OperatorFailed,
+    /// More TaskManagers are of no use.
+    MaxParallelismReached,
 }
 
 impl Reason {
@@ -228,6 +230,67 @@ impl Reason {
             Self::RunFailed => "RunFailed",
             Self::HookFailed => "HookFailed",
             Self::OperatorFailed => "OperatorFailed",
+            Self::MaxParallelismReached => "MaxParallelismReached",
+        }
+    }
+
+    /// All but refusals, in the order of the documentation.
+    pub const ALL: [Self; 18] = [
+        Self::SnapshotFailed,
+        Self::SnapshotTooOld,
+        Self::TimedOut,
+        Self::NotWanted,
+        Self::GateClosed,
+        Self::TargetChanged,
+        Self::JobManagerUnavailable,
+        Self::JobNotReady,
+        Self::JobGone,
+        Self::NotRegistered,
+        Self::ChangeRefused,
+        Self::VerifyTimedOut,
+        Self::RestoredUnexpected,
+        Self::ScalingUnhealthy,
+        Self::RunFailed,
+        Self::HookFailed,
+        Self::OperatorFailed,
+        Self::MaxParallelismReached,
+    ];
+
+    /// What to do about it. Some need nothing: then the operation has only been told that its change is not wanted now.
+    pub const fn fix(self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.fix(),
+            Self::SnapshotFailed => {
+                "mend what Flink says of the snapshot: its directory, its time-out, the job's tasks"
+            }
+            Self::SnapshotTooOld => "give checkpoint.maxAge more than a snapshot and the write of the replicas take",
+            Self::TimedOut => "look at what it waited for, and give the hook a longer timeout if that only takes long",
+            Self::NotWanted | Self::GateClosed => "nothing: the change is made once it is wanted and allowed",
+            Self::TargetChanged => "let nobody else write the replicas",
+            Self::JobManagerUnavailable => "see that the JobManager answers at restUrl or service, and admits us",
+            Self::JobNotReady => "see why not every task of the job runs",
+            Self::JobGone => {
+                "start the job again from its last snapshot; with high availability it comes back by itself"
+            }
+            Self::NotRegistered => {
+                "see why the new TaskManagers do not start: room, quota, image, the JobManager's address"
+            }
+            Self::ChangeRefused => "see what refused the write, and give us the rights or the cluster the room",
+            Self::VerifyTimedOut => {
+                "see why the job does not run well, and give verify.timeout more if that only takes long"
+            }
+            Self::RestoredUnexpected => {
+                "compare where the job runs from with the snapshot that is named, before it goes on"
+            }
+            Self::ScalingUnhealthy => "see in the job's exceptions why it restarts; nothing is scaled meanwhile",
+            Self::RunFailed => {
+                "see in Flink's words why the job does not start; by hand it starts from the path that is named"
+            }
+            Self::HookFailed => "see what the hook's server or Job says",
+            Self::OperatorFailed => "see the status and the events of the FlinkDeployment",
+            Self::MaxParallelismReached => {
+                "raise the maximum parallelism of the job, or list its vertices under raiseVertices, if more is to be of use"
+            }
         }
     }
 }
@@ -252,6 +315,15 @@ impl Cause {
     /// A cause that stays until somebody changes something.
     pub fn config(reason: Reason, text: impl Into<String>) -> Self {
         Self { reason, text: text.into(), config: true }
+    }
+
+    /// What was seen, and what helps.
+    pub fn advice(&self) -> String {
+        match self.reason {
+            // Their text says it already.
+            Reason::Refused(_) | Reason::MaxParallelismReached => self.text.clone(),
+            reason => format!("{}; what helps: {}", self.text, reason.fix()),
+        }
     }
 
     /// A refusal; `about` names the job or field it is about.

@@ -43,6 +43,8 @@ impl Operation {
 
     fn meaning(&self, wish: u32) -> Meaning {
         let (from, to) = (self.state.from, self.state.to);
+        // More than is of use is not gone to.
+        let wish = if wish > from { wish.min(self.state.most.unwrap_or(u32::MAX)) } else { wish };
         match self.state.direction {
             Direction::ScaleDown if wish >= from => Meaning::Cancel,
             // A new direction is a new operation.

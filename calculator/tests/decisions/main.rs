@@ -30,6 +30,7 @@ mod settling;
 mod stabilization;
 mod steps;
 mod timers;
+mod useful;
 mod votes;
 mod windows;
 mod world;

@@ -6,6 +6,7 @@ use tidegate_calculator::decide::decide;
 use tidegate_calculator::decision::{Decision, Limit};
 use tidegate_calculator::memory::Memory;
 use tidegate_calculator::observation::{Evidence, Observation, TargetState};
+use tidegate_calculator::operation::bounds::LastUseful;
 use tidegate_calculator::policy::{Policy, TriggerPolicy};
 use tidegate_calculator::source::{Measured, MetricSpec, MetricType, Milli, ReadError, ReadErrorKind, Reading};
 use tidegate_calculator::time::{Span, Tick};
@@ -20,6 +21,8 @@ pub(crate) struct World {
     pub(crate) created: Tick,
     /// By how much the wall clock was set forward since the start.
     pub(crate) set_by: Span,
+    /// Above how many replicas more are of no use.
+    pub(crate) useful: Option<LastUseful>,
 }
 
 /// A moment in seconds.
@@ -71,6 +74,7 @@ impl World {
             triggers: vec![Evidence::Unread; totals.len()],
             created: at(0),
             set_by: Span::ZERO,
+            useful: None,
         };
         world.replicas(replicas);
         for (trigger, total) in totals.iter().enumerate() {
@@ -134,7 +138,7 @@ impl World {
     /// Decides without changing anything.
     pub(crate) fn look(&self, now: Tick) -> Decision {
         let (target, triggers, created) = (self.target, self.triggers.as_slice(), self.created);
-        let observed = Observation { target, triggers, created, wall: self.wall(now) };
+        let observed = Observation { target, triggers, created, wall: self.wall(now), useful: self.useful };
         decide(&self.policy, &self.memory, &observed, now)
     }
 

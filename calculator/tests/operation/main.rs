@@ -18,6 +18,8 @@ mod refusals;
 mod simulation;
 mod specs;
 mod stop_restore;
+mod summaries;
+mod useful;
 mod wishes;
 mod words;
 mod world;

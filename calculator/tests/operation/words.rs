@@ -1,7 +1,7 @@
 //! The stored form, the explanation, upper bounds, the order of a lowering, and pauses.
 
 use jiff::Timestamp;
-use tidegate_calculator::operation::bounds::{self, Shape, ShapeVertex};
+use tidegate_calculator::operation::bounds::{self, LastUseful, Part, Shape, ShapeVertex};
 use tidegate_calculator::operation::explain::explain;
 use tidegate_calculator::operation::facts::Scheduler;
 use tidegate_calculator::operation::spec::StrategyChoice;
@@ -130,10 +130,25 @@ fn slots_are_split_by_shares_and_more_taskmanagers_than_useful_are_known() {
         assert!(total < 3 || parts.iter().sum::<u32>() == total, "{total}: {parts:?}");
     }
     // Base 2 on 2 slots, maximum 5: 5 slots are enough, so 3 TaskManagers of 2 slots.
-    assert_eq!(bounds::last_useful(&[(shape(2, &[(2, 5)]), vec![])], 2), Some(3));
+    let part = |shape, share| Part { shape, raise: vec![], share };
+    let useful = LastUseful { replicas: 3, slots: 5, slots_per: 2 };
+    assert_eq!(bounds::last_useful(&[part(shape(2, &[(2, 5)]), 1)], 2, false), Some(useful));
     // Of base 3 on 3 slots the 5 slots above 4.5 · 3 / 3 round to 5.
     assert_eq!(shape(3, &[(3, 5)]).useful_slots(&[]), 5);
-    assert_eq!(bounds::last_useful(&[], 2), None);
+    assert_eq!((bounds::last_useful(&[], 2, false), bounds::last_useful(&[], 0, false)), (None, None));
+    // Two jobs with equal shares: the one that can use 10 gets its 10th slot with the 20th of all, though the other is full at 8.
+    let two = [part(shape(2, &[(2, 4)]), 1), part(shape(2, &[(2, 10)]), 1)];
+    assert_eq!(bounds::last_useful(&two, 2, false).map(|useful| (useful.replicas, useful.slots)), Some((10, 20)));
+    // With 3 of 4 shares it gets 10 of 14 (10 · 4 / 3 rounded up), and the other needs 4 · 4 = 16.
+    let two = [part(shape(2, &[(2, 4)]), 1), part(shape(2, &[(2, 10)]), 3)];
+    assert_eq!(bounds::last_useful(&two, 2, false).map(|useful| useful.slots), Some(16));
+    // Declared with 1 everywhere, it never needs more than it was declared with: here two groups of one slot each.
+    assert_eq!(shape(2, &[(1, 128), (1, 128)]).useful_slots(&[]), 2);
+    assert_eq!(shape(1, &[(1, 128)]).useful_slots(&["v0".to_owned()]), 128, "unless it is listed");
+    // Where the parallelism follows the slots, what was declared counts for nothing.
+    let follows = |shape| bounds::last_useful(&[part(shape, 1)], 2, true).map(|useful| useful.slots);
+    assert_eq!(follows(shape(1, &[(1, 128), (1, 64)])), Some(128));
+    assert_eq!(follows(shape(2, &[(1, 128), (1, 64)])), Some(256), "two groups share the slots");
 }
 
 #[test]

@@ -247,6 +247,16 @@ fn both_authentications_are_read_and_written_back() {
 
 #[test]
 fn a_scale_record_is_all_status() {
+    let job = json!({
+        "name": "enrich", "id": "0b", "state": "Stopped", "snapshotAttempt": 1,
+        "snapshot": { "kind": "Savepoint", "id": 7, "path": "s3://b/1", "completed": "2026-03-01T10:00:04Z" },
+    });
+    let summary = json!({
+        "id": "0a", "direction": "ScaleDown", "from": 3, "to": 1, "strategy": "StopRestore", "why": "because",
+        "phase": "Snapshotting", "began": "2026-03-01T10:00:00Z", "since": "2026-03-01T10:00:05Z", "attempt": 2,
+        "waitsFor": "the stop with a savepoint of enrich", "reason": "SnapshotFailed", "message": "403",
+        "moreJobs": 1, "snapshot": { "kind": "Checkpoint" }, "jobs": [job],
+    });
     let record: ScaleRecord = round_trip(&json!({
         "apiVersion": "tidegate.dev/v1alpha1",
         "kind": "ScaleRecord",
@@ -255,7 +265,11 @@ fn a_scale_record_is_all_status() {
             "target": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "worker" },
             "replicas": 3, "desired": 8, "min": 1, "max": 20, "limitedBy": "ScaleUpLimit", "mode": "Scale",
             "lastChange": { "at": "2026-03-01T10:00:00Z", "from": 1, "to": 3, "why": "40 items" },
-            "operation": { "phase": "Stopping", "attempts": [1, 2] },
+            "operation": {
+                "phase": "Stopping", "attempts": [1, 2],
+                "summary": summary,
+            },
+            "lastOperation": { "id": "0c", "phase": "Done" },
             "checkpoint": "1:AAEC",
             "conditions": [{
                 "type": "AbleToScale", "status": "True", "reason": "Ready", "message": "",
@@ -263,10 +277,24 @@ fn a_scale_record_is_all_status() {
             }],
         },
     }));
-    assert_eq!(record.status.unwrap().operation.unwrap()["phase"], "Stopping");
+    assert_eq!(record.status.unwrap().operation.unwrap().stored["phase"], "Stopping");
     round_trip::<ScaleRecord>(&json!({
         "apiVersion": "tidegate.dev/v1alpha1", "kind": "ScaleRecord", "metadata": { "name": "worker" },
     }));
+}
+
+/// What people see of operations must never cost the memory that stands beside it.
+#[test]
+fn a_summary_that_cannot_be_read_leaves_the_rest_readable() {
+    let status: tidegate_crds::ScaleRecordStatus = serde_json::from_value(json!({
+        "checkpoint": "1:AAEC",
+        "operation": { "state": "{}", "summary": { "from": "three" } },
+        "lastOperation": { "jobs": 7 },
+    }))
+    .unwrap();
+    let operation = status.operation.unwrap();
+    assert_eq!((status.checkpoint.as_deref(), &operation.stored["state"]), (Some("1:AAEC"), &json!("{}")));
+    assert_eq!((operation.summary, status.last_operation), (None, None));
 }
 
 fn full_policy(kind: &str) -> Value {

@@ -3,13 +3,18 @@
 //! It is stored beside the checkpoint as a text of its own, because it may be larger and because a memory that is lost must not take the path
 //! of a savepoint with it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use tidegate_calculator::operation::bounds::Shape;
 use tidegate_calculator::operation::cooldown::Ending;
 use tidegate_calculator::operation::progress::Parked;
+use tidegate_calculator::operation::refusal::Reason;
 use tidegate_calculator::operation::retention::Kept;
+use tidegate_calculator::operation::sizing::Sizing;
+use tidegate_calculator::operation::summary::Summary;
 use tidegate_calculator::operation::{Direction, Note, Operation, Phase};
 use tidegate_calculator::time::Now;
 
@@ -43,6 +48,21 @@ pub(crate) struct Aftermath {
     /// What operations say about the object.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) conditions: Vec<OperationCondition>,
+    /// What decides how many TaskManagers are of use.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "readable")]
+    pub(crate) sizing: Option<Sizing>,
+    /// Since when stopped jobs should run, by their names, in milliseconds since 1970. One that rests at zero is none of them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) overdue: BTreeMap<String, i64>,
+    /// The operation that ended last.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "readable")]
+    pub(crate) last: Option<Box<Summary>>,
+}
+
+/// What can be learned anew, or is only shown, is none if it cannot be read: it must not cost the path of a savepoint.
+fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
+    Ok(value.and_then(|value| serde_json::from_value(value).ok()))
 }
 
 /// An ending, and the text of the object at that moment.
@@ -147,8 +167,15 @@ impl Aftermath {
 
     /// Takes over what an operation that has ended leaves behind.
     pub(super) fn take(&mut self, operation: &Operation, generation: u64, now: Now) {
+        let attempt = self.failures(operation.state().direction).saturating_add(1);
+        self.last = Some(Box::new(operation.summary(attempt, now)));
         self.parked = operation.parked();
         self.shapes = operation.shapes();
+        // One that ended before it looked at the jobs has learned nothing.
+        if operation.state().strategy.is_some() {
+            self.learn(operation.sizing());
+        }
+        self.keep_overdue(operation, now);
         for taken in operation.savepoints(now) {
             self.savepoints.retain(|kept| kept.path != taken.path);
             self.savepoints.push(taken);
@@ -160,6 +187,33 @@ impl Aftermath {
         if let Some(ending) = operation.ending(before.as_ref(), now) {
             self.endings.retain(|ended| ended.ending.direction != direction);
             self.endings.push(Ended { ending, generation });
+        }
+    }
+
+    /// What is known of the jobs' sizes from now on. How many slots a TaskManager has is not forgotten while none is there.
+    pub(super) fn learn(&mut self, sizing: Option<Sizing>) {
+        let slots = self.sizing.as_ref().and_then(|before| before.slots_per);
+        self.sizing = sizing.map(|sizing| Sizing { slots_per: sizing.slots_per.or(slots), ..sizing });
+    }
+
+    /// Since when stopped jobs should run: since the first operation that was to run them again, or since their stop. At zero none should.
+    fn keep_overdue(&mut self, operation: &Operation, now: Now) {
+        let state = operation.state();
+        if (state.direction, state.phase) == (Direction::ToZero, Phase::Done) {
+            return self.overdue.clear();
+        }
+        for job in operation.stopped_jobs() {
+            self.overdue.entry(job.name).or_insert_with(|| now.wall_of(job.since).as_millisecond());
+        }
+        let parked = &self.parked;
+        self.overdue.retain(|name, _| parked.iter().any(|job| job.name == *name));
+    }
+
+    /// An operation begins that is to run stopped jobs again.
+    pub(super) fn begin_overdue(&mut self, now: Now) {
+        let wall = now.wall.as_millisecond();
+        for job in &self.parked {
+            self.overdue.entry(job.name.clone()).or_insert(wall);
         }
     }
 
@@ -208,7 +262,9 @@ impl Aftermath {
             }
             Note::Clear(direction) => {
                 let before = self.conditions.len();
-                self.conditions.retain(|known| known.direction != *direction);
+                // That no more is of use is over when more is, not with an operation.
+                let stays = Reason::MaxParallelismReached.reason();
+                self.conditions.retain(|known| known.direction != *direction || known.name == stays);
                 self.conditions.len() != before
             }
         }

@@ -25,6 +25,10 @@ impl Object {
         let (Some(direction), Some(subject)) = (Direction::of(from, to), self.subject.clone()) else { return false };
         let Some(hooks) = subject.hooks.as_ref().filter(|hooks| hooks.takes_part(direction)) else { return false };
         let wait = self.waits_for(direction, subject.generation, cx);
+        let needed = self.needed(cx);
+        if direction != Direction::ToZero {
+            self.operating().aftermath.begin_overdue(cx.now);
+        }
         self.operating().waits = wait;
         match wait {
             Some(Wait::Until(_, until)) => self.next_pass = self.next_pass.min(until),
@@ -38,6 +42,7 @@ impl Object {
                     attempt: aftermath.failures(direction).saturating_add(1),
                     from,
                     to,
+                    needed,
                     spec: (**hooks).clone(),
                     parked: aftermath.parked.clone(),
                     shapes: aftermath.shapes.clone(),
@@ -88,8 +93,13 @@ impl Object {
 
     /// No change is wanted that an operation would have to make.
     pub(crate) fn want_no_operation(&mut self) {
+        let rests = self.target_seen().is_some_and(|seen| seen.state.replicas == 0);
         if let Some(operating) = &mut self.operating {
             operating.waits = None;
+            if rests && operating.running.is_none() {
+                // Whoever is wanted at zero should not run.
+                operating.aftermath.overdue.clear();
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use super::Running;
 use crate::core::Context;
 use crate::object::{Object, Patch, Write, Writing};
 use crate::protocol::{Call, Command, Version, Work};
+use crate::tally::Measure;
 
 /// How often a write of the replicas may be refused before that counts as a setting that must change: an API server also refuses while it is
 /// busy.
@@ -19,6 +20,8 @@ impl Object {
         let made = |running: &Running| running.ticket == call.ticket && call.number > running.first;
         if self.running().is_some_and(made) {
             self.operate(Event::Answered { call: number, outcome }, cx);
+        } else if self.made_for_look(call) {
+            self.looked(outcome, cx);
         } else if self.made_for_tidying(call) {
             self.tidied(number, outcome, cx);
         }
@@ -60,6 +63,10 @@ impl Object {
 
     /// Tells the operation how its write ended, or that it was given up.
     pub(crate) fn answer_patch(&mut self, patch: &Patch, result: Result<(), (Class, &str)>, cx: &mut Context<'_>) {
+        let running = self.running().filter(|running| running.operation.state().rolling.is_none());
+        if let (Ok(()), Some(age)) = (&result, running.and_then(|running| running.operation.snapshot_age(cx.tick()))) {
+            cx.measure(Measure::SnapshotAge(age));
+        }
         let outcome = match result {
             Ok(()) => Outcome::Done,
             Err((class, text)) => Outcome::Failed(Failure::new(class, text)),

@@ -3,7 +3,7 @@
 //! The steps themselves are `tidegate_calculator::operation`, a pure state machine. This folder begins one where a decision would write
 //! ([`begin`]), stores it before it acts and tells it what happened ([`steps`]), performs or answers what it asks for ([`calls`]), tells it
 //! what the passes want meanwhile ([`wish`]), reads it back after a restart ([`load`]), keeps what outlives it ([`aftermath`]), and disposes of
-//! savepoints that nobody needs any more ([`tidy`]).
+//! savepoints that nobody needs any more ([`tidy`]). How many replicas are of use is in [`useful`].
 
 pub(crate) mod aftermath;
 mod begin;
@@ -12,6 +12,7 @@ mod load;
 mod sight;
 mod steps;
 mod tidy;
+mod useful;
 mod wish;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use aftermath::Aftermath;
 pub use aftermath::{AftermathError, Left, Rest};
 use begin::Wait;
 use tidy::Tidying;
+use useful::Look;
 
 /// How long the performing of one action may take.
 pub const PERFORM_DEADLINE: Span = Span::seconds(90);
@@ -46,6 +48,8 @@ pub(crate) struct Operating {
     waits: Option<Wait>,
     /// Old savepoints that are being disposed of, until the next operation begins.
     tidying: Option<Tidying>,
+    /// The last look at the jobs while more replicas would be of no use.
+    look: Option<Look>,
 }
 
 /// The stored texts.

@@ -2,13 +2,28 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tidegate_calculator::operation::{Direction, Event, Note, Phase, stored};
-use tidegate_calculator::time::Now;
+use tidegate_calculator::operation::{Direction, Event, Note, Operation, Phase, stored};
+use tidegate_calculator::time::{Now, Tick};
 
 use crate::core::Context;
 use crate::defect;
 use crate::object::{Loaded, Object, Standing};
 use crate::protocol::{self, Entry};
+use crate::tally::Measure;
+
+/// What is counted of a step: the phase that it has left, and its end.
+fn measures(before: &Operation, after: &Operation, now: Tick) -> Vec<Measure> {
+    let (old, new) = (before.state(), after.state());
+    if old.phase == new.phase {
+        return Vec::new();
+    }
+    let mut measures = vec![Measure::Phase { phase: old.phase, lasted: before.in_phase_for(now) }];
+    if new.phase.ended() {
+        let (outcome, strategy, direction) = (new.phase, new.strategy, new.direction);
+        measures.push(Measure::Ended { outcome, strategy, direction });
+    }
+    measures
+}
 
 impl Object {
     /// Tells the operation what happened, and does what follows.
@@ -26,6 +41,9 @@ impl Object {
             }
         };
         running.wake = step.wake;
+        for measure in measures(&before, &running.operation, now) {
+            cx.measure(measure);
+        }
         let direction = running.operation.state().direction;
         // Its state is stored before it acts; its end is no exception.
         self.record.dirty |= step.store.is_some();
@@ -113,6 +131,11 @@ impl Object {
             entry.operation = running.map(|running| stored::text(&running.operation, now).into());
             entry.aftermath = operating.aftermath.text();
         }
+        if let Some(running) = &operating.running {
+            let attempt = operating.aftermath.failures(running.operation.state().direction).saturating_add(1);
+            entry.summary = Some(Box::new(running.operation.summary(attempt, now)));
+        }
+        entry.last_operation.clone_from(&operating.aftermath.last);
         entry.operation_conditions.clone_from(&operating.aftermath.conditions);
         entry.holds_object = operating.holds_object();
     }

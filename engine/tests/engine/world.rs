@@ -239,6 +239,7 @@ impl World {
             Command::Perform(_, work) => panic!("there are no hooks: {work:?}"),
             Command::Announce(_, event) => self.events.push((at, event)),
             Command::Close(ticket) => self.closed.push(ticket),
+            Command::Measured(_) => {}
             Command::Reply(_, snapshots) => self.snapshots = snapshots,
         }
     }

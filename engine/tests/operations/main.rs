@@ -4,7 +4,9 @@
 mod circumstances;
 mod crashes;
 mod order;
+mod seen;
 mod stage;
+mod useful;
 mod writes;
 mod zero;
 

@@ -17,6 +17,7 @@ use tidegate_engine::protocol::{
 };
 use tidegate_engine::snapshot::{Operations, Snapshot};
 use tidegate_engine::subject::{ObjectId, References, Subject, TargetRef, Trigger};
+use tidegate_engine::tally::Tally;
 
 use crate::world::World;
 
@@ -63,6 +64,8 @@ pub(crate) struct Stage {
     order: u64,
     boot: i64,
     snapshots: Vec<Snapshot>,
+    /// What was counted, over all processes.
+    pub(crate) tally: Tally,
 }
 
 pub(crate) fn id() -> ObjectId {
@@ -152,6 +155,7 @@ impl Stage {
             order: 0,
             boot: BEGIN - 5_000,
             snapshots: Vec::new(),
+            tally: Tally::default(),
         };
         stage.tell();
         stage
@@ -274,7 +278,12 @@ impl Stage {
     fn perform(&mut self, command: Command) -> bool {
         let free = matches!(
             command,
-            Command::Open(..) | Command::Read(..) | Command::Close(_) | Command::Reply(..) | Command::Announce(..)
+            Command::Open(..)
+                | Command::Read(..)
+                | Command::Close(_)
+                | Command::Reply(..)
+                | Command::Announce(..)
+                | Command::Measured(_)
         );
         self.commands += usize::from(!free);
         let fate = self.fate.filter(|(nth, _)| !free && *nth == self.commands).map(|(_, fate)| fate);
@@ -326,6 +335,10 @@ impl Stage {
             }
             Command::Announce(_, event) => {
                 self.events.push((self.world.now - BEGIN, event));
+                None
+            }
+            Command::Measured(measure) => {
+                self.tally.take(measure);
                 None
             }
             Command::Close(_) => None,

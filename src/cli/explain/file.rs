@@ -89,7 +89,7 @@ fn decided(subject: &Subject, scene: &Scene, now: Now) -> Result<Snapshot, Expla
     let target = target(scene)?;
     let evidence = evidence(subject, &scene.settings, target)?;
     let created = now.tick_of(subject.created);
-    let observed = Observation { target, triggers: &evidence, created, wall: now.wall };
+    let observed = Observation { target, triggers: &evidence, created, wall: now.wall, useful: None };
     let decision = decide(&subject.policy, &Memory::default(), &observed, now.tick);
     let next_check = next_check(&subject.policy, &decision, target.replicas, now.tick);
     let phase = match &subject.hold {

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use tidegate_calculator::operation::bounds::Bound;
 use tidegate_calculator::operation::facts::Inspection;
 use tidegate_calculator::operation::progress::Job;
+use tidegate_calculator::operation::refusal::Cause;
+use tidegate_calculator::operation::sizing::Sizing;
 use tidegate_calculator::operation::spec::{Flink, OnFailure};
 use tidegate_calculator::operation::{Begin, Direction, Foreseen, Foresight, Stage, explain, foresee};
 use tidegate_engine::Rest;
@@ -66,7 +68,7 @@ async fn report(site: &Site, seen: &Seen, replicas: Option<u32>) -> Result<Repor
         jobs: jobs.unwrap_or_default(),
         changes: Direction::ALL.into_iter().filter_map(|direction| change(direction, site, seen)).collect(),
         bounds: slots_per.map(|slots| bounds(&met, slots, counts(seen, replicas))).unwrap_or_default(),
-        last_useful_task_managers: slots_per.and_then(|slots| Job::last_useful(&met, slots)),
+        last_useful_task_managers: last_useful(flink, site.remembered.as_ref(), &seen.inspection),
         unknown: unknown(site, seen),
         ..Report::default()
     };
@@ -89,6 +91,12 @@ fn met(flink: &Flink, remembered: Option<&Remembered>, inspection: &Inspection) 
     let shapes = remembered.map(|remembered| remembered.left.shapes()).unwrap_or_default();
     let jobs = inspection.cluster.iter().flat_map(|cluster| &cluster.jobs);
     jobs.filter(|job| flink.looks_after(job)).map(|job| Job::meet(job, flink, shapes)).collect()
+}
+
+/// The count of TaskManagers above which more are of no use; none if it is not known.
+fn last_useful(flink: &Flink, remembered: Option<&Remembered>, inspection: &Inspection) -> Option<u32> {
+    let shapes = remembered.map(|remembered| remembered.left.shapes()).unwrap_or_default();
+    Some(Sizing::of(inspection, flink, shapes)?.last_useful(flink)?.replicas)
 }
 
 /// Slots of one TaskManager; none if nothing says it.
@@ -173,19 +181,16 @@ fn shown(foresight: &Foresight, possible: Option<bool>) -> report::Change {
             stages: plan.iter().copied().map(stage).collect(),
             ..change
         },
-        Foreseen::Waits(cause) => report::Change {
-            outcome: "Waits".to_owned(),
-            reason: Some(cause.reason.reason().to_owned()),
-            why: cause.text.clone(),
-            ..change
-        },
-        Foreseen::Refused(cause) => report::Change {
-            outcome: "Refused".to_owned(),
-            reason: Some(cause.reason.reason().to_owned()),
-            why: cause.text.clone(),
-            ..change
-        },
+        Foreseen::Waits(cause) => because("Waits", cause, change),
+        Foreseen::Refused(cause) => because("Refused", cause, change),
+        Foreseen::Useless(cause) => because("Useless", cause, change),
     }
+}
+
+/// A change that would not be made.
+fn because(outcome: &str, cause: &Cause, change: report::Change) -> report::Change {
+    let reason = Some(cause.reason.reason().to_owned());
+    report::Change { outcome: outcome.to_owned(), reason, why: cause.text.clone(), ..change }
 }
 
 /// A stage by its stored name.

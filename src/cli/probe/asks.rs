@@ -58,7 +58,7 @@ impl<'a> Scene<'a> {
         let evidence = |index: usize| if index == trigger { good() } else { Evidence::Unread };
         let evidence: Vec<Evidence> = (0..policy.triggers.len()).map(evidence).collect();
         let (target_state, wall) = (target.unwrap_or_default(), Timestamp::now());
-        let observed = Observation { target: target_state, triggers: &evidence, created: TICK, wall };
+        let observed = Observation { target: target_state, triggers: &evidence, created: TICK, wall, useful: None };
         let steps = decide(&asked, &Memory::default(), &observed, TICK).steps;
         let scheduled = steps.iter().fold((policy.min, policy.max), |bounds, step| match step {
             Step::Schedule { min, max, .. } => (min.unwrap_or(bounds.0), max.unwrap_or(bounds.1)),

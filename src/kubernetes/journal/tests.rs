@@ -409,7 +409,8 @@ async fn an_object_that_must_stay_has_its_finalizer_before_that_is_stored() {
     let expected = [get(OBJECT), patch(OBJECT), patch(RECORD), status_of(RECORD), status_of(OBJECT)];
     assert_eq!(setting.requests(), expected);
     assert_eq!(setting.fake.get(OBJECT).unwrap()["metadata"]["finalizers"], json!([FINALIZER]));
-    let stored = |setting: &Setting| setting.record().operation.map(Value::from);
+    let stored =
+        |setting: &Setting| setting.record().operation.map(|operation| serde_json::to_value(operation).unwrap());
     assert_eq!(stored(&setting), Some(json!({ "state": "{}", "keepsObject": true })));
     let is_kept = || setting.journal.0.kept.is(&id(), &setting.known.get(&id()).unwrap());
     assert!(is_kept());

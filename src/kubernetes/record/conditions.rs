@@ -98,6 +98,9 @@ fn scaling_limited(entry: &Entry) -> Said {
         Some(limit @ Limit::DirectionCooldown) => {
             (TRUE, limit.reason(), "a change in the other direction is too recent")
         }
+        Some(limit @ Limit::MaxParallelism) => {
+            (TRUE, limit.reason(), "more replicas are of no use to the Flink jobs that run on them")
+        }
         Some(limit @ Limit::Schedule) => (TRUE, limit.reason(), "a schedule bounds the desired count"),
     };
     (status, reason, message.to_owned())

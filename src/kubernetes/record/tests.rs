@@ -6,6 +6,7 @@ use tidegate_engine::subject::{Fault, FaultKind, Severity};
 
 use super::*;
 use crate::kubernetes::status::fixtures::{active, cooling, facts, finding, hold, id, nothing};
+use crate::server::fixtures::lowering;
 
 const NOON: &str = "2026-03-01T12:00:01.5Z";
 const LATER: &str = "2026-03-01T12:05:01Z";
@@ -164,6 +165,7 @@ fn limits_have_the_reasons_of_the_autoscaler_where_it_has_one() {
         "Gate",
         "DirectionCooldown",
         "Schedule",
+        "MaxParallelismReached",
     ];
     assert_eq!(reasons, expected);
     assert_eq!((of(Limit::Metrics).limited_by, of(Limit::Maximum).limited_by), (None, Some("Maximum".to_owned())));
@@ -274,4 +276,57 @@ fn operations_are_kept_read_back_and_told() {
     let after = at(&ended, &first, None, LATER);
     assert_eq!((operation(&after), conditions(&after).len()), ((None, ended.aftermath), 3));
     assert_eq!(operation(&at(&active(), &after, None, LATER)), (None, None));
+}
+
+#[test]
+fn an_operation_is_shown_to_people_beside_its_stored_text() {
+    let now = tidegate_calculator::time::Now {
+        tick: tidegate_calculator::time::Tick(0),
+        wall: "2026-03-01T12:00:00.700Z".parse().unwrap(),
+    };
+    let running = lowering(now);
+    let entry = Entry {
+        operation: Some("{\"v\":1}".into()),
+        aftermath: Some("{\"v\":1,\"sequence\":3}".into()),
+        summary: Some(Box::new(running.clone())),
+        ..active()
+    };
+    let first = at(&entry, &ScaleRecordStatus::default(), None, NOON);
+    let body = super::status(&id(), &first);
+    let summary = json!({
+        "id": "0a", "direction": "ScaleDown", "from": 8, "to": 3, "attempt": 2, "strategy": "StopRestore",
+        "why": "the parallelism is fixed while a job runs", "phase": "Restoring",
+        "began": "2026-03-01T11:58:00Z", "since": "2026-03-01T11:59:00Z",
+        "waitsFor": "enrich to run from its savepoint",
+        "jobs": [{
+            "name": "enrich", "id": "0b", "state": "Starting",
+            "snapshot": { "kind": "Savepoint", "path": "s3://b/1", "completed": "2026-03-01T11:58:30Z" },
+        }],
+    });
+    let operation = json!({ "state": "{\"v\":1}", "aftermath": "{\"v\":1,\"sequence\":3}", "summary": summary });
+    assert_eq!(body["status"]["operation"], operation);
+    assert_eq!(at(&entry, &first, None, LATER), first, "no live number makes the same entry another one later");
+    // It has ended: what is shown moves, and the stored text says what is left.
+    let ended = Entry { operation: None, summary: None, last_operation: Some(Box::new(running)), ..entry };
+    let after = at(&ended, &first, None, LATER);
+    let body = super::status(&id(), &after);
+    assert_eq!(body["status"]["operation"], json!({ "aftermath": "{\"v\":1,\"sequence\":3}" }));
+    assert_eq!(body["status"]["lastOperation"], summary);
+    // A memory that was never loaded says nothing of it, and one of another target is another one's.
+    let unread = Entry { checkpoint: None, ..active() };
+    assert_eq!(at(&unread, &after, None, LATER).last_operation, after.last_operation);
+}
+
+/// A record as versions have written it that showed no operations.
+#[test]
+fn an_older_record_is_read_and_written_anew() {
+    let older = json!({
+        "target": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "worker" },
+        "operation": { "state": "{\"v\":1}", "aftermath": "{\"v\":1,\"sequence\":3}" },
+        "checkpoint": "{\"v\":1,\"n\":8}",
+    });
+    let status: ScaleRecordStatus = serde_json::from_value(older.clone()).unwrap();
+    let texts = (Some("{\"v\":1}".into()), Some("{\"v\":1,\"sequence\":3}".into()));
+    assert_eq!(operation(&status), texts);
+    assert_eq!(serde_json::to_value(&status).unwrap(), older, "and nothing is made of what it does not say");
 }

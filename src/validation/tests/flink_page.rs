@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use tidegate_calculator::operation::auto;
-use tidegate_calculator::operation::refusal::Refusal;
+use tidegate_calculator::operation::refusal::{Reason, Refusal};
 use tidegate_crds::printer;
 
 use super::*;
+use crate::server::metrics;
 
 /// The marks around what is printed, with the name of the table.
 const BEGINS: &str = "<!-- generated: ";
@@ -24,6 +25,22 @@ fn refusals() -> String {
         };
         writeln!(table, "| `{}` | {} | {again} |", refusal.reason(), refusal.fix()).unwrap();
     }
+    table
+}
+
+/// What can go wrong besides, as far as it is a condition.
+fn failures() -> String {
+    let mut table = "| condition | what helps |\n| --- | --- |\n".to_owned();
+    // What is only not wanted is told as an event, and is no condition.
+    let quiet = [Reason::NotWanted, Reason::GateClosed, Reason::TargetChanged];
+    for reason in Reason::ALL.into_iter().filter(|reason| !quiet.contains(reason)) {
+        writeln!(table, "| `{}` | {} |", reason.reason(), reason.fix()).unwrap();
+    }
+    writeln!(
+        table,
+        "| `JobStopped` | run the job by hand from the path that is named, or mend what kept it from running |"
+    )
+    .unwrap();
     table
 }
 
@@ -79,7 +96,13 @@ fn value(field: &Value, inner: &Value) -> String {
 fn the_tables_are_what_the_code_obeys() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/flink.md");
     let written = std::fs::read_to_string(&path).unwrap();
-    let tables = [("strategies", auto::markdown()), ("refusals", refusals()), ("fields", fields())];
+    let tables = [
+        ("strategies", auto::markdown()),
+        ("refusals", refusals()),
+        ("failures", failures()),
+        ("metrics", metrics::of_operations()),
+        ("fields", fields()),
+    ];
     let mut page = written.clone();
     for (name, table) in tables {
         let mark = format!("{BEGINS}{name} -->\n");

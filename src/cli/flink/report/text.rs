@@ -235,6 +235,7 @@ fn changes(changes: &[Change], lines: &mut Lines) {
         let what = match (change.outcome.as_str(), &change.strategy, &change.reason) {
             ("Made", Some(strategy), _) => strategy.clone(),
             ("Waits", _, Some(reason)) => format!("would wait ({reason})"),
+            ("Useless", _, Some(reason)) => format!("of no use ({reason})"),
             (_, _, Some(reason)) => format!("refused ({reason})"),
             (outcome, ..) => outcome.to_owned(),
         };
