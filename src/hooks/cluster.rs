@@ -58,9 +58,6 @@ pub trait ClusterActions: Send + Sync + 'static {
     /// Writes the annotation `tidegate.dev/flink-savepoint` of the target; an empty text removes it.
     async fn annotate(&self, target: &TargetRef, value: &str) -> Result<(), Failure>;
 
-    /// Sets `spec.job.state` of the FlinkDeployment that is the target.
-    async fn set_deployment_state(&self, target: &TargetRef, suspended: bool) -> Result<(), Failure>;
-
     /// Creates a FlinkStateSnapshot of the target that takes a checkpoint.
     async fn create_snapshot(&self, target: &TargetRef, name: &str, backoff_limit: u32) -> Result<(), Failure>;
 

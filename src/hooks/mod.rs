@@ -81,9 +81,6 @@ impl Hooks {
             Action::Patch { to, version } => done(self.cluster.patch(target, *to, version).await),
             Action::MarkVictims { pods } => done(self.cluster.mark_victims(target, pods).await),
             Action::Annotate { value } => done(self.cluster.annotate(target, value).await),
-            Action::SetDeploymentState { suspended } => {
-                done(self.cluster.set_deployment_state(target, *suspended).await)
-            }
             Action::CreateSnapshotResource { name, backoff_limit } => {
                 done(self.cluster.create_snapshot(target, name, *backoff_limit).await)
             }

@@ -32,9 +32,6 @@ impl ClusterActions for Nothing {
     async fn annotate(&self, _: &TargetRef, _: &str) -> Result<(), Failure> {
         Ok(())
     }
-    async fn set_deployment_state(&self, _: &TargetRef, _: bool) -> Result<(), Failure> {
-        Ok(())
-    }
     async fn create_snapshot(&self, _: &TargetRef, _: &str, _: u32) -> Result<(), Failure> {
         Ok(())
     }

@@ -402,6 +402,10 @@ impl World {
             (_, None) if applies && field.is_none() => (object_path.to_owned(), json!({})),
             (_, None) => return absent(object_path),
         };
+        let version = &body["metadata"]["resourceVersion"];
+        if verb == "PATCH" && !version.is_null() && *version != before["metadata"]["resourceVersion"] {
+            return failure(409, "the object has been modified", &Value::Null);
+        }
         let mut after = before.clone();
         match field {
             // The manager owns the whole status: what it does not apply goes.

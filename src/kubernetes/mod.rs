@@ -8,6 +8,7 @@ pub mod events;
 #[cfg(test)]
 mod fake;
 pub mod finalize;
+pub mod flink_scale;
 pub mod foreign;
 pub mod holds;
 pub mod journal;

@@ -66,10 +66,6 @@ impl ClusterActions for ClusterOperations {
         self.write_annotation(target, value).await
     }
 
-    async fn set_deployment_state(&self, target: &TargetRef, suspended: bool) -> Result<(), Failure> {
-        self.write_state(target, suspended).await
-    }
-
     async fn create_snapshot(&self, target: &TargetRef, name: &str, backoff_limit: u32) -> Result<(), Failure> {
         self.make_snapshot(target, name, backoff_limit).await
     }

@@ -232,7 +232,7 @@ pub const RULES: &[Rule] = &[
         resources: &["flinkdeployments"],
         names: &[],
         verbs: &["get", "list", "watch", "patch"],
-        why: "FlinkDeployments as targets of hooks, which are suspended and resumed",
+        why: "FlinkDeployments as targets; at zero replicas their job is suspended",
         scope: Scope::Watched,
     },
     Rule {

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use k8s_openapi::api::autoscaling::v1::{Scale, ScaleSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DynamicObject, PostParams};
+use k8s_openapi::api::autoscaling::v1::Scale;
+use kube::api::DynamicObject;
 use kube::{Api, Client};
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,6 +15,7 @@ use tidegate_engine::subject::TargetRef;
 use tokio::sync::mpsc;
 
 use super::calls::{CALL, Failure, within};
+use super::flink_scale;
 use super::surroundings::counter::Counter;
 use super::watch::event::Event;
 use super::watch::kinds::{KindKey, Kinds, Served};
@@ -62,7 +62,7 @@ pub(super) async fn read(
         let api: Api<Workload> = Api::namespaced_with(client.clone(), &target.namespace, &served.resource);
         patiently(|| api.get(&target.name)).await.map(|workload| workload.seen())
     } else {
-        match patiently(|| async { api(client, target, &served).get_scale(&target.name).await }).await {
+        match patiently(|| async { flink_scale::read(&api(client, target, &served), target).await }).await {
             Ok(scale) => Ok(seen(&scale, counter.ready(target, &scale).await)),
             Err(failure) => Err(failure),
         }
@@ -156,18 +156,8 @@ impl Target for ScaleTarget {
         let served = self.kinds.resolve(&KindKey::of(target)).await;
         let served = served.map_err(|error| ApplyError::Refused(error.to_string()))?;
         let api = api(&self.client, target, &served);
-        let scale = Scale {
-            metadata: ObjectMeta {
-                name: Some(target.name.to_string()),
-                namespace: Some(target.namespace.to_string()),
-                resource_version: Some(version.0.to_string()),
-                ..ObjectMeta::default()
-            },
-            spec: Some(ScaleSpec { replicas: Some(i32::try_from(replicas).unwrap_or(i32::MAX)) }),
-            status: None,
-        };
-        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let written = patiently(|| api.replace_scale(&target.name, &params, &scale)).await;
+        let wanted = i32::try_from(replicas).unwrap_or(i32::MAX);
+        let written = patiently(|| flink_scale::write(&api, target, wanted, &version.0)).await;
         match written {
             Ok(scale) => Ok(views::version(&scale.metadata)),
             Err(failure) => Err(unwritten(&failure, target, &served)),

@@ -11,9 +11,12 @@ mod control_plane;
 mod counted;
 mod crash;
 mod fallback;
+mod flink;
 mod foreign;
 mod gate;
 mod handover;
+mod hooks;
+mod hooks_server;
 mod image;
 pub(crate) mod kafka;
 mod load;
@@ -59,6 +62,8 @@ pub(crate) fn alone() -> Vec<Trial> {
 /// All other scenarios on a cluster, the longest first.
 pub(crate) fn all() -> Vec<Trial> {
     [
+        flink::trials(),
+        hooks::trials(),
         trouble::trials(),
         kafka::trials(),
         foreign::trials(),

@@ -148,10 +148,6 @@ impl ClusterActions for Actions {
         Ok(())
     }
 
-    async fn set_deployment_state(&self, _: &TargetRef, _: bool) -> Result<(), Failure> {
-        Err(none())
-    }
-
     async fn create_snapshot(&self, _: &TargetRef, _: &str, _: u32) -> Result<(), Failure> {
         Err(none())
     }

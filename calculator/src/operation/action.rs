@@ -90,7 +90,7 @@ pub enum Action {
         /// What is looked for.
         kind: Kind,
     },
-    /// Write the target's replicas. Answer: `Done`, or `Failed` with class Conflict if the version does not hold any more.
+    /// Write the target's replicas; zero of a FlinkDeployment is a suspended job. Answer: `Done`, or `Failed` with class Conflict if the version does not hold any more.
     Patch {
         /// The replicas.
         to: u32,
@@ -146,11 +146,6 @@ pub enum Action {
     PollSnapshotResource {
         /// Its name.
         name: String,
-    },
-    /// Set `spec.job.state` of the FlinkDeployment. Answer: `Done` or `Failed`.
-    SetDeploymentState {
-        /// suspended, else running.
-        suspended: bool,
     },
     /// POST /savepoint-disposal and wait; a path that is gone is success. Answer: `Done` or `Failed`. Never part of an operation:
     /// [`super::retention`].

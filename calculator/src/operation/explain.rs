@@ -72,8 +72,6 @@ pub(super) fn goes_on_with(operation: &Operation) -> String {
         Stage::Stop => snapshots(operation, Kind::Stop, "the stop with a savepoint of"),
         Stage::Mark => "the pods that should leave to be marked".to_owned(),
         Stage::Patch => format!("{goal} replicas to be written"),
-        Stage::Suspend => "the FlinkDeployment to be suspended".to_owned(),
-        Stage::Resume => "the FlinkDeployment to be resumed".to_owned(),
         Stage::Left => format!("TaskManagers to leave until {goal} remain"),
         Stage::Registered => format!("{goal} TaskManagers to register"),
         Stage::Settle => format!("the jobs to run on {goal} TaskManagers"),

@@ -13,6 +13,9 @@ use crate::time::{Now, Span};
 /// How often the annotation is tried; what it says stands in the record as well.
 const ANNOTATION_TRIES: u32 = 5;
 
+/// The condition and the event that tell of a failure after the change.
+pub(super) const POST_HOOK_FAILED: &str = "PostHookFailed";
+
 /// The pause after the n-th failure: 10, 20, 40 s, and no longer.
 pub(super) fn back_off(failures: u32) -> Span {
     Span::seconds(10 << failures.saturating_sub(1).min(2))
@@ -119,7 +122,9 @@ impl Operation {
                 let ran = self.state.jobs.iter().any(|job| job.run.is_some());
                 stop_restore::way_back(direction, patching, stopped, ran)
             }
-            Strategy::FlinkDeployment => flink_deployment::way_back(direction, patching),
+            Strategy::FlinkDeployment => {
+                flink_deployment::way_back(direction, patching, self.is_saved_on_the_way_back())
+            }
             Strategy::None => None,
         }
     }
@@ -186,6 +191,7 @@ impl Operation {
         if let (Phase::Done, None) = (phase, &self.state.proceeded) {
             self.flight.notes.push(Note::Clear(self.state.direction));
         }
+        self.tell_post_failures();
         let Some(cause) = cause else {
             return self.announce("OperationDone", format!("{} to {}", self.state.from, self.state.to), false);
         };
@@ -195,6 +201,18 @@ impl Operation {
         }
         let text = format!("{}: {}", cause.reason.reason(), cause.text);
         self.announce(&format!("Operation{}", phase.as_str()), text, !quiet);
+    }
+
+    /// The change is there, but what should have followed it failed: that stands until the next change.
+    fn tell_post_failures(&mut self) {
+        let failed = self.state.items.iter().filter(|item| item.post).filter_map(|item| {
+            let cause = item.cause.as_ref()?;
+            Some(format!("{}: {}", item.name, cause.text))
+        });
+        let failed: Vec<String> = failed.collect();
+        if !failed.is_empty() {
+            self.condition(POST_HOOK_FAILED, true, &failed.join("; "));
+        }
     }
 
     /// After a restart conditions are told once more: they may have been lost. Equal ones change nothing.

@@ -1,7 +1,8 @@
 //! The strategy `FlinkDeployment`: the Flink Kubernetes Operator restarts the job; this waits for its rest, saves it work, and looks at the result.
 //!
 //! With `upgradeMode: savepoint` the operator takes the savepoint itself, and ours would be a second one. With `last-state` a
-//! FlinkStateSnapshot comes first: there is less to replay. Stateless is refused unless the user accepts the loss.
+//! FlinkStateSnapshot comes first: there is less to replay. Stateless is refused unless the user accepts the loss. Zero replicas are a suspended
+//! job: whoever writes the target knows that, and to the operation they are a number like any other.
 
 use super::action::Action;
 use super::event::{Class, Outcome};
@@ -21,10 +22,9 @@ const RESOURCE_LIMIT: Span = Span::seconds(900);
 
 /// The stages of a change.
 pub(super) fn plan(direction: Direction, deployment: Option<&DeploymentFacts>, flink: &Flink) -> Vec<Stage> {
-    use Stage::{Confirm, Deployed, Items, Patch, Post, Resource, Resume, Stable, Suspend};
+    use Stage::{Confirm, Deployed, Items, Patch, Post, Resource, Stable};
     let last_state = deployment.is_some_and(|deployment| deployment.upgrade_mode == UpgradeMode::LastState);
     let first = last_state && flink.flink_deployment.last_state == LastState::CheckpointFirst;
-    let suspended = deployment.is_some_and(|deployment| deployment.suspended);
     let mut plan = match direction {
         Direction::FromZero => vec![Items],
         _ => vec![Stable, Items],
@@ -32,29 +32,24 @@ pub(super) fn plan(direction: Direction, deployment: Option<&DeploymentFacts>, f
     if first && direction != Direction::FromZero {
         plan.push(Resource);
     }
-    plan.push(Confirm);
-    plan.extend(match direction {
-        Direction::ToZero => vec![Suspend],
-        Direction::FromZero if suspended => vec![Patch, Resume],
-        _ => vec![Patch],
-    });
-    plan.extend([Deployed, Post]);
+    plan.extend([Confirm, Patch, Deployed, Post]);
     plan
 }
 
-/// The stages back.
-pub(super) fn way_back(direction: Direction, patching: bool) -> Option<Vec<Stage>> {
-    match direction {
-        _ if !patching => None,
-        Direction::ToZero => Some(vec![Stage::Resume, Stage::Deployed]),
-        Direction::FromZero => None,
-        _ => Some(vec![Stage::Patch, Stage::Deployed]),
-    }
+/// The stages back, with a snapshot first if the job runs.
+pub(super) fn way_back(direction: Direction, patching: bool, saved: bool) -> Option<Vec<Stage>> {
+    let plan = [Stage::Resource, Stage::Patch, Stage::Deployed].into_iter().skip(usize::from(!saved));
+    (patching && direction != Direction::FromZero).then(|| plan.collect())
 }
 
 impl Operation {
     fn deployment(&self) -> Option<&DeploymentFacts> {
         self.flight.facts_since(self.state.entered).and_then(|facts| facts.deployment.as_ref())
+    }
+
+    /// Whether the way back begins with a snapshot, as the way there did: the job runs now, and the operator will start it once more.
+    pub(super) fn is_saved_on_the_way_back(&self) -> bool {
+        self.state.plan.contains(&Stage::Resource) && self.deployment().is_some_and(|facts| facts.running)
     }
 
     fn zero_goal(&self) -> bool {
@@ -70,7 +65,12 @@ impl Operation {
         if at.0 - self.state.entered.0 < self.verify_timeout().0 {
             return Next::Stay;
         }
-        let text = "the Flink Kubernetes Operator did not come to rest";
+        let suspended = self.deployment().is_some_and(|facts| facts.suspended);
+        let text = if suspended {
+            "the FlinkDeployment is suspended, and not by Tidegate: it is scaled once its spec.job.state is running"
+        } else {
+            "the Flink Kubernetes Operator did not come to rest"
+        };
         self.in_trouble(Cause::new(Reason::JobNotReady, text))
     }
 
@@ -152,19 +152,6 @@ impl Operation {
             return true;
         }
         false
-    }
-
-    pub(super) fn deployment_state_wanted(&self) -> Vec<Action> {
-        let suspended = self.state.stage() == Stage::Suspend;
-        match self.deployment() {
-            Some(facts) if facts.suspended != suspended => vec![Action::SetDeploymentState { suspended }],
-            _ => vec![Action::Inspect],
-        }
-    }
-
-    pub(super) fn deployment_state_next(&mut self, _at: Span) -> Next {
-        let suspended = self.state.stage() == Stage::Suspend;
-        if self.deployment().is_some_and(|facts| facts.suspended == suspended) { Next::Done } else { Next::Stay }
     }
 
     /// The operator has done the change. It may take its whole upgrade: the savepoint, the deletion, the new pods.

@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::event::{Class, Failure, Outcome};
-use super::failure::back_off;
+use super::failure::{POST_HOOK_FAILED, back_off};
 use super::flight::{Mark, POLL};
 use super::ids;
 use super::phase::Strategy;
@@ -99,8 +99,8 @@ impl Operation {
         let Some(cause) = cause else { return };
         let text = format!("{name}: {}", cause.text);
         if post {
-            self.condition("PostHookFailed", true, &text);
-            self.announce("PostHookFailed", text, true);
+            // The condition is told at the end, where those of the operations before are taken away.
+            self.announce(POST_HOOK_FAILED, text, true);
         } else if self.item_proceeds(&name) {
             self.proceed(cause);
         } else {

@@ -269,7 +269,7 @@ impl Operation {
         match stage {
             Stage::Checkpoints => self.begin_checkpoints(at),
             Stage::Resource => self.state.resource.begin(at),
-            Stage::Patch | Stage::Suspend | Stage::Resume => self.state.patching = true,
+            Stage::Patch => self.state.patching = true,
             Stage::Requirements => self.begin_requirements(),
             Stage::Release => self.begin_snapshots(ids::Kind::Release, at),
             Stage::Stop => self.begin_stops(at),
@@ -294,7 +294,6 @@ impl Operation {
             Stage::Stop => self.stop_next(at),
             Stage::Mark => self.mark_next(),
             Stage::Patch => self.patch_next(at),
-            Stage::Suspend | Stage::Resume => self.deployment_state_next(at),
             Stage::Left => self.left_next(at),
             Stage::Registered => self.registered_next(at),
             Stage::Settle => self.settle_next(at),
@@ -325,7 +324,6 @@ impl Operation {
             Stage::Stop => self.stop_wanted(at),
             Stage::Mark => self.mark_wanted(),
             Stage::Patch => self.patch_wanted(at),
-            Stage::Suspend | Stage::Resume => self.deployment_state_wanted(),
             Stage::Requirements => self.requirements_wanted(),
             Stage::Release => self.snapshots_wanted(ids::Kind::Release, at),
             Stage::Run => self.run_wanted(at),
@@ -349,7 +347,7 @@ impl Operation {
             Action::CreateSnapshotResource { .. } | Action::PollSnapshotResource { .. } => {
                 self.absorb_resource(action, outcome, sent, at);
             }
-            Action::Patch { .. } | Action::SetDeploymentState { .. } => self.absorb_patch(action, outcome, at),
+            Action::Patch { .. } => self.absorb_patch(action, outcome, at),
             Action::PutRequirements { .. } => self.absorb_requirements(action, outcome, at),
             Action::MarkVictims { .. } => self.absorb_marking(action, &outcome, at),
             Action::PlanJar { .. } => self.absorb_plan(&action, outcome, at),
@@ -373,7 +371,7 @@ impl Operation {
             if (action.changes() && !settled) || self.flight.busy(&action, at) {
                 continue;
             }
-            self.flight.patch_sent |= matches!(action, Action::Patch { .. } | Action::SetDeploymentState { .. });
+            self.flight.patch_sent |= matches!(action, Action::Patch { .. });
             let number = self.flight.begin(action.clone(), at);
             calls.push(Call { number, action });
         }

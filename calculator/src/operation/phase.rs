@@ -155,10 +155,6 @@ pub enum Stage {
     Mark,
     /// Write the replicas.
     Patch,
-    /// Suspend the FlinkDeployment.
-    Suspend,
-    /// Let the FlinkDeployment run again.
-    Resume,
     /// Wait until TaskManagers have left.
     Left,
     /// Wait until TaskManagers have registered.
@@ -185,7 +181,7 @@ impl Stage {
         match self {
             Self::Inspect | Self::Plan | Self::Stable => Phase::Preflight,
             Self::Items | Self::Checkpoints | Self::Resource | Self::Confirm | Self::Stop => Phase::Snapshotting,
-            Self::Mark | Self::Patch | Self::Suspend | Self::Resume | Self::Left | Self::Registered => Phase::Applying,
+            Self::Mark | Self::Patch | Self::Left | Self::Registered => Phase::Applying,
             Self::Settle | Self::Requirements | Self::Release | Self::Run => Phase::Restoring,
             Self::Verify | Self::Deployed => Phase::Verifying,
             Self::Post => Phase::PostHooks,
@@ -194,6 +190,6 @@ impl Stage {
 
     /// Whether entering it changes something that a cancelled operation would leave behind.
     pub const fn changes(self) -> bool {
-        matches!(self, Self::Stop | Self::Patch | Self::Suspend | Self::Resume | Self::Requirements | Self::Run)
+        matches!(self, Self::Stop | Self::Patch | Self::Requirements | Self::Run)
     }
 }

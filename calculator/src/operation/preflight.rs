@@ -47,6 +47,12 @@ impl Operation {
 
     /// A stage's own calls have failed for good. Growth goes on without protection where the user wants that: only TaskManagers come.
     pub(super) fn in_trouble(&mut self, cause: Cause) -> Next {
+        if self.state.rolling.is_some() && self.state.stage() == Stage::Resource {
+            // Without it more work is done twice; without the way back nothing is mended.
+            self.state.trouble = None;
+            self.announce(cause.reason.reason(), cause.text, true);
+            return Next::Done;
+        }
         let without = matches!(self.state.stage(), Stage::Inspect | Stage::Resource) && self.proceeds();
         if !without {
             return Next::Fail(cause);

@@ -50,7 +50,6 @@ pub(crate) fn name(action: &Action) -> &'static str {
         Action::CancelJob { .. } => "cancel",
         Action::CreateSnapshotResource { .. } => "create-snapshot",
         Action::PollSnapshotResource { .. } => "poll-snapshot",
-        Action::SetDeploymentState { .. } => "deployment-state",
         Action::DisposeSavepoint { .. } => "dispose",
         Action::CallHttp { .. } => "http",
         Action::PollHttp { .. } => "poll-http",

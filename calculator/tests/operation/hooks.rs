@@ -4,7 +4,7 @@ use tidegate_calculator::operation::facts::Scheduler;
 use tidegate_calculator::operation::spec::{
     HookSpec, Http, Item, JobTemplate, OnFailure, OnFailureTable, StrategyChoice, Work,
 };
-use tidegate_calculator::operation::{Class, Direction, Phase, Strategy};
+use tidegate_calculator::operation::{Class, Direction, Note, Phase, Strategy};
 use tidegate_calculator::time::Span;
 
 use crate::checkpoint::story;
@@ -114,6 +114,9 @@ fn what_follows_may_fail_and_changes_nothing() {
     driver.script = vec![("http", 2, Fault::Fail(Class::Config))];
     assert_eq!(driver.run(), Phase::Done, "{}", driver.tail());
     assert!(driver.told("PostHookFailed"));
+    let last = |is: fn(&Note) -> bool| driver.notes.iter().rposition(is);
+    let failed = last(|note| matches!(note, Note::Condition { name, holds: true, .. } if name == "PostHookFailed"));
+    assert!(failed > last(|note| matches!(note, Note::Clear(_))), "it stands after the end: {:?}", driver.notes);
     assert_eq!((driver.count("http"), driver.world.replicas), (3, 1));
 }
 

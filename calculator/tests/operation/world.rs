@@ -192,6 +192,8 @@ impl World {
         }
         self.grow(self.registration);
         if let Some(deployment) = &mut self.deployment {
+            // Whoever writes zero suspends the job.
+            deployment.suspended = to == 0;
             deployment.settled_at = self.now + 20_000;
         }
     }
@@ -298,7 +300,6 @@ impl World {
                 | Action::PollJob { .. }
                 | Action::CallHttp { .. }
                 | Action::PollHttp { .. }
-                | Action::SetDeploymentState { .. }
                 | Action::CreateSnapshotResource { .. }
                 | Action::PollSnapshotResource { .. }
         );
@@ -368,11 +369,6 @@ impl World {
                 }
             }
             Action::PollHttp { key, .. } if !self.http_calls.contains(key) => return Outcome::NotFound,
-            Action::SetDeploymentState { suspended } => {
-                let deployment = self.deployment.as_mut().unwrap();
-                deployment.suspended = *suspended;
-                deployment.settled_at = now + 20_000;
-            }
             Action::CreateSnapshotResource { name, .. } => {
                 let deployment = self.deployment.as_mut().unwrap();
                 if !deployment.snapshots.iter().any(|(other, _)| other == name) {

@@ -39,10 +39,6 @@ impl ClusterActions for Nowhere {
         none()
     }
 
-    async fn set_deployment_state(&self, _: &TargetRef, _: bool) -> Result<(), Failure> {
-        none()
-    }
-
     async fn create_snapshot(&self, _: &TargetRef, _: &str, _: u32) -> Result<(), Failure> {
         none()
     }

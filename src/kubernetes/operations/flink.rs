@@ -4,18 +4,16 @@ use jiff::Timestamp;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
 use serde_json::{Value, json};
+use tidegate_calculator::operation::Failure;
 use tidegate_calculator::operation::facts::{DeploymentFacts, UpgradeMode};
-use tidegate_calculator::operation::{Class, Failure};
 use tidegate_calculator::time::Span;
 use tidegate_engine::subject::TargetRef;
 
 use super::{ClusterOperations, failures, target};
 use crate::hooks::SnapshotEnd;
 use crate::kubernetes::calls::{CALL, within};
+use crate::kubernetes::flink_scale::{GROUP, is_deployment};
 use crate::kubernetes::target::MANAGER;
-
-/// The operator's API group.
-pub(super) const GROUP: &str = "flink.apache.org";
 
 /// The label `type` of what the operator makes.
 pub(super) const OPERATOR_TYPES: [&str; 2] = ["flink-native-kubernetes", "flink-standalone-kubernetes"];
@@ -26,11 +24,6 @@ const SNAPSHOTS: u32 = 500;
 fn snapshot_resource() -> ApiResource {
     let kind = GroupVersionKind::gvk(GROUP, "v1beta1", "FlinkStateSnapshot");
     ApiResource::from_gvk_with_plural(&kind, "flinkstatesnapshots")
-}
-
-fn is_deployment(target: &TargetRef) -> bool {
-    let group = target.api_version.split_once('/').map(|(group, _)| group);
-    &*target.kind == "FlinkDeployment" && group == Some(GROUP)
 }
 
 impl ClusterOperations {
@@ -62,14 +55,6 @@ impl ClusterOperations {
 
     fn snapshots(&self, target: &TargetRef) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &target.namespace, &snapshot_resource())
-    }
-
-    pub(super) async fn write_state(&self, target: &TargetRef, suspended: bool) -> Result<(), Failure> {
-        if !is_deployment(target) {
-            return Err(Failure::new(Class::Config, &format!("{} is no FlinkDeployment", target.kind)));
-        }
-        let state = if suspended { "suspended" } else { "running" };
-        self.merge(target, &json!({ "spec": { "job": { "state": state } } })).await
     }
 
     /// Creates a FlinkStateSnapshot that takes a checkpoint. One of this name that is there already is the same one.
@@ -156,12 +141,23 @@ fn facts(generation: Option<i64>, whole: &Value) -> DeploymentFacts {
         in_place: text("/spec/mode") == Some("standalone") && is("scheduler-mode", "reactive"),
         running: text("/status/jobStatus/state") == Some("RUNNING"),
         suspended: text("/spec/job/state") == Some("suspended"),
-        settled: generation.is_some() && observed == generation && reconciled == Some("DEPLOYED"),
+        settled: generation.is_some()
+            && observed == generation
+            && reconciled == Some("DEPLOYED")
+            && !is_disobeyed(whole),
         error: error.map(|error| error.chars().take(Failure::LONGEST).collect()),
         snapshot_in_progress: legacy,
         autoscaler,
         upgrade_savepoint: text("/status/jobStatus/upgradeSavepointPath").map(str::to_owned),
     }
+}
+
+/// Whether the operator goes by another number of TaskManagers than the spec's: it does not obey a spec that it finds wrong, whatever the generation.
+fn is_disobeyed(whole: &Value) -> bool {
+    let replicas = |whole: &Value| whole.pointer("/spec/taskManager/replicas").and_then(Value::as_i64);
+    let text = whole.pointer("/status/reconciliationStatus/lastReconciledSpec").and_then(Value::as_str);
+    let obeyed = text.and_then(|text| serde_json::from_str(text).ok()).and_then(|obeyed| replicas(&obeyed));
+    obeyed.is_some_and(|obeyed| replicas(whole) != Some(obeyed))
 }
 
 /// A setting of `spec.flinkConfiguration`, which may be flat or nested.

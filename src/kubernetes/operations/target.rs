@@ -1,17 +1,16 @@
 //! The scaled object: its replicas and version, who owns it, and the annotation that names savepoints.
 
-use k8s_openapi::api::autoscaling::v1::{Scale, ScaleSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use tidegate_calculator::operation::Failure;
 use tidegate_calculator::operation::facts::TargetFacts;
 use tidegate_engine::subject::TargetRef;
 
-use super::flink::{GROUP, OPERATOR_TYPES};
+use super::flink::OPERATOR_TYPES;
 use super::{ClusterOperations, SAVEPOINT_ANNOTATION, failures};
 use crate::kubernetes::calls::{CALL, within};
+use crate::kubernetes::flink_scale::{self, GROUP};
 use crate::kubernetes::target::MANAGER;
 use crate::kubernetes::watch::kinds::Served;
 use crate::kubernetes::watch::views;
@@ -21,7 +20,7 @@ impl ClusterOperations {
     pub(super) async fn read_target(&self, target: &TargetRef) -> Result<TargetFacts, Failure> {
         let served = self.served(target).await?;
         let api = self.objects(target, &served);
-        let scale = within(CALL, api.get_scale(&target.name)).await;
+        let scale = within(CALL, flink_scale::read(&api, target)).await;
         let scale = scale.map_err(|failure| failures::unread(&failure, &what("get", &served, "/scale", target)))?;
         let owned_by_operator = served.workload && self.is_owned_by_operator(&api, &served, target).await?;
         let selector = scale.status.as_ref().and_then(|status| status.selector.clone()).unwrap_or_default();
@@ -53,22 +52,12 @@ impl ClusterOperations {
         Ok(owned || kind.is_some_and(|kind| OPERATOR_TYPES.contains(&kind.as_str())))
     }
 
-    /// Writes the replicas through `/scale` if the target still has this version.
+    /// Writes the replicas if the target still has this version.
     pub(super) async fn write_replicas(&self, target: &TargetRef, replicas: u32, version: &str) -> Result<(), Failure> {
         let served = self.served(target).await?;
-        let scale = Scale {
-            metadata: ObjectMeta {
-                name: Some(target.name.to_string()),
-                namespace: Some(target.namespace.to_string()),
-                resource_version: Some(version.to_owned()),
-                ..ObjectMeta::default()
-            },
-            spec: Some(ScaleSpec { replicas: Some(i32::try_from(replicas).unwrap_or(i32::MAX)) }),
-            status: None,
-        };
-        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let wanted = i32::try_from(replicas).unwrap_or(i32::MAX);
         let api = self.objects(target, &served);
-        let written = within(CALL, api.replace_scale(&target.name, &params, &scale)).await;
+        let written = within(CALL, flink_scale::write(&api, target, wanted, version)).await;
         written.map(drop).map_err(|failure| failures::unwritten(&failure, &what("update", &served, "/scale", target)))
     }
 

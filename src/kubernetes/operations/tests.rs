@@ -191,6 +191,17 @@ async fn a_flink_deployment_says_what_matters() {
     assert_eq!((seen.upgrade_mode, seen.upgrade_savepoint.as_deref()), (UpgradeMode::LastState, Some("s3://b/sp")));
     assert_eq!((seen.error, seen.snapshot_in_progress), (None, false));
 
+    let mut refused = status.clone();
+    refused["error"] = "the spec is wrong".into();
+    let three = json!({ "spec": { "taskManager": { "replicas": 3 } } }).to_string();
+    refused["reconciliationStatus"]["lastReconciledSpec"] = three.as_str().into();
+    let with = |replicas: u32| json!({ "taskManager": { "replicas": replicas } });
+    fake.put(FLINK, flink(&json!({}), &with(3), &refused));
+    assert!(read().await.settled);
+    fake.put(FLINK, flink(&json!({}), &with(4), &refused));
+    let seen = read().await;
+    assert!(!seen.settled && seen.error.as_deref() == Some("the spec is wrong"), "{seen:?}");
+
     let reactive = json!({ "scheduler-mode": "reactive", "job": { "autoscaler": { "enabled": true } } });
     let behind = json!({ "observedGeneration": 3, "reconciliationStatus": { "state": "ROLLED_BACK" } });
     fake.put(FLINK, flink(&reactive, &json!({ "mode": "standalone", "job": { "state": "suspended" } }), &behind));
@@ -205,10 +216,40 @@ async fn a_flink_deployment_says_what_matters() {
         [],
         "it shows no selector, so there are no pods yet"
     );
+}
 
-    operations.set_deployment_state(&deployment(), true).await.unwrap();
-    assert_eq!(fake.at(FLINK)["spec"]["job"]["state"], "suspended");
-    assert_eq!(class(operations.set_deployment_state(&target(), true).await), Class::Config);
+#[tokio::test]
+async fn zero_of_a_flink_deployment_is_a_suspended_job() {
+    let (fake, operations) = world();
+    fake.serve("flink.apache.org/v1beta1", "FlinkDeployment", "flinkdeployments", true);
+    let spec = json!({ "job": { "state": "running" }, "taskManager": { "replicas": 2 }, "replicas": 2 });
+    fake.put(FLINK, flink(&json!({}), &spec, &json!({ "replicas": 2 })));
+    let seen = operations.target(&deployment()).await.unwrap();
+    operations.patch(&deployment(), 0, &seen.version).await.unwrap();
+    let rests = fake.at(FLINK);
+    assert_eq!(
+        (&rests["spec"]["job"]["state"], &rests["spec"]["taskManager"]["replicas"]),
+        (&"suspended".into(), &2.into())
+    );
+    assert_eq!(rests["metadata"]["annotations"]["tidegate.dev/suspended"], "true");
+    assert_eq!(class(operations.patch(&deployment(), 0, &seen.version).await), Class::Conflict);
+    let seen = operations.target(&deployment()).await.unwrap();
+    assert_eq!(seen.replicas, 0, "nothing runs");
+    operations.patch(&deployment(), 3, &seen.version).await.unwrap();
+    let runs = fake.at(FLINK);
+    assert_eq!(
+        (&runs["spec"]["job"]["state"], &runs["spec"]["taskManager"]["replicas"]),
+        (&"running".into(), &3.into())
+    );
+    assert_eq!(runs["metadata"]["annotations"].get("tidegate.dev/suspended"), None);
+
+    let by_hand = json!({ "job": { "state": "suspended" }, "replicas": 4 });
+    fake.put(FLINK, flink(&json!({}), &by_hand, &json!({ "replicas": 0 })));
+    let seen = operations.target(&deployment()).await.unwrap();
+    assert_eq!(seen.replicas, 4, "a person has suspended it: it has the replicas of its spec");
+    operations.patch(&deployment(), 5, &seen.version).await.unwrap();
+    let rests = fake.at(FLINK);
+    assert_eq!((&rests["spec"]["job"]["state"], &rests["spec"]["replicas"]), (&"suspended".into(), &5.into()));
 }
 
 #[tokio::test]
