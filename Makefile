@@ -2,7 +2,7 @@
 # Tools that are built for us live in $HOME/.cache/tidegate, keyed by version; nothing is kept in the checkout but `target`.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check tools bench bench-load bench-kafka bench-sources mutants vectors format lint lint-minimal docs dependencies layers generated
+.PHONY: help demo test check tools bench bench-load bench-kafka bench-sources bench-flink mutants vectors format lint lint-minimal docs dependencies layers generated
 
 CARGO ?= cargo
 # A lock file that is out of date is an error in CI; on a desk cargo brings it up to date.
@@ -29,7 +29,7 @@ tools: ## install what is missing for check, test and demo
 bench: ## all benchmarks, see docs/benchmarks.md
 	@tools/install compiler
 	@$(CARGO) bench $(LOCKED) --workspace --bench '*'
-	@$(MAKE) --no-print-directory bench-load bench-kafka bench-sources
+	@$(MAKE) --no-print-directory bench-load bench-kafka bench-sources bench-flink
 
 # The tests are built for release, and with them the program that they run.
 bench-load: ## the load benchmark alone; TIDEGATE_BENCH_OBJECTS=100,1000 leaves out the longest part
@@ -43,6 +43,10 @@ bench-kafka: ## the Kafka benchmark alone: 500 consumer groups on one broker
 bench-sources: ## the benchmark of sources alone: 1,000 triggers on one server each of Redis, Kafka, RabbitMQ and Prometheus
 	@tools/install compiler redis kafka rabbitmq prometheus control-plane
 	@$(STAGE) bench-sources $(CARGO) test $(LOCKED) --release --test integration -- --ignored --exact --nocapture cluster::load::sources
+
+bench-flink: ## the benchmark of Flink alone: what a change of TaskManagers costs a job; TIDEGATE_BENCH_ROUNDS=1 makes each once
+	@tools/install compiler flink control-plane
+	@$(STAGE) bench-flink $(CARGO) test $(LOCKED) --release --test integration -- --ignored --exact --nocapture cluster::flink::figures
 
 # Each mutant runs all tests: the properties are tried less often than usual, or this would take a day. Exit code 3 says that some
 # tests did not end within their time, which is as red as a test can be.

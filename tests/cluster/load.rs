@@ -8,7 +8,7 @@
 mod field;
 mod figures;
 mod groups;
-mod meter;
+pub(super) mod meter;
 mod relay;
 mod sources;
 mod tap;

@@ -61,7 +61,7 @@ pub(crate) fn alone() -> Vec<Trial> {
 
 /// All other scenarios on a cluster, the longest first.
 pub(crate) fn all() -> Vec<Trial> {
-    [
+    let others = [
         flink::trials(),
         hooks::trials(),
         trouble::trials(),
@@ -88,10 +88,8 @@ pub(crate) fn all() -> Vec<Trial> {
         side_by_side::comparisons(),
         load::trials(),
         vec![trial("by_hand", by_hand).with_ignored_flag(true)],
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    ];
+    flink::among(others.into_iter().flatten().collect())
 }
 
 /// Ends what all scenarios shared.

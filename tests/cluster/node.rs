@@ -1,7 +1,8 @@
 //! A small node: it binds pods, says that they run, and ends them as a kubelet would.
 //!
-//! A pod with the annotation [`RUN`] is a real process of this machine: its first container's command. Any other pod is only said to be
-//! ready, after the milliseconds of its annotation [`STARTUP`]. While a pod has the annotation [`UNREADY`], it runs and is not ready.
+//! A pod with the annotation [`RUN`] is a real process of this machine: its first container's command, which finds the name of its pod in
+//! `HOSTNAME`, as in a cluster. Any other pod is only said to be ready, after the milliseconds of its annotation [`STARTUP`]. While a pod
+//! has the annotation [`UNREADY`], it runs and is not ready.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
@@ -305,7 +306,11 @@ impl Life {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let plain = container.env.iter().flatten().filter_map(|env| Some((&env.name, env.value.as_ref()?)));
-        command.envs(plain).env(MARK, run()).env(NAMESPACE, self.pod.namespace().unwrap_or_default());
+        command
+            .envs(plain)
+            .env("HOSTNAME", self.pod.name_any())
+            .env(MARK, run())
+            .env(NAMESPACE, self.pod.namespace().unwrap_or_default());
         command.process_group(0).kill_on_drop(true).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"))
     }

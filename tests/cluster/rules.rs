@@ -222,7 +222,7 @@ impl Scene {
 }
 
 /// The address of the operator's API, `host:port`.
-fn api(log: &str) -> Option<String> {
+pub(super) fn api(log: &str) -> Option<String> {
     let line = log.lines().find(|line| line.contains("/api/v1/objects"))?;
     Some(line.split_once("http://")?.1.split(' ').next()?.to_owned())
 }

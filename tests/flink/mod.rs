@@ -7,7 +7,7 @@ mod api_server;
 mod by_hand;
 mod course;
 #[path = "../../scalers/tests/flink/cluster.rs"]
-mod server;
+pub(crate) mod server;
 mod side;
 
 use std::sync::Arc;

@@ -271,7 +271,7 @@ impl Operation {
             Stage::Resource => self.state.resource.begin(at),
             Stage::Patch => self.state.patching = true,
             Stage::Requirements => self.begin_requirements(),
-            Stage::Release => self.begin_snapshots(ids::Kind::Release, at),
+            Stage::Release => self.begin_snapshots(ids::Kind::Release, Span(at.0.saturating_add(verify::SLOTS_COME.0))),
             Stage::Stop => self.begin_stops(at),
             Stage::Run => self.begin_runs(at),
             Stage::Verify => self.begin_verify(),

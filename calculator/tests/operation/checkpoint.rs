@@ -44,6 +44,20 @@ fn growing_takes_a_checkpoint_then_pods_then_bounds_and_releases_the_rescale() {
 }
 
 #[test]
+fn a_scheduler_that_passes_over_the_release_gets_another_one() {
+    // It rests for 45 s: the checkpoint of the release does nothing, nor do those that follow every 5 s.
+    let mut driver = driver(Scheduler::Adaptive, 2, 3);
+    driver.world.jobs[0].rests_until = driver.world.now + 45_000;
+    assert_eq!(driver.run(), Phase::Done, "{}", driver.tail());
+    let job = &driver.world.jobs[0];
+    // Its next checkpoint by itself would come after some 17 min.
+    assert_eq!((job.parallelism, job.restarts, driver.world.replicas), (6, 1, 3));
+    let checkpoints = driver.count("checkpoint");
+    // One before the change and one that verifies it; in the 37 s between them one every 5 or 6 s.
+    assert!((8..=10).contains(&checkpoints), "{checkpoints}: {}", driver.tail());
+}
+
+#[test]
 fn shrinking_takes_a_checkpoint_then_marks_removes_and_puts() {
     let mut driver = driver(Scheduler::Adaptive, 3, 1);
     assert_eq!(driver.run(), Phase::Done, "{}", driver.tail());

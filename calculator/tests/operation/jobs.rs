@@ -55,6 +55,8 @@ pub(crate) struct Job {
     pub(crate) triggers: BTreeMap<String, Trigger>,
     pub(crate) batch: bool,
     pub(crate) interval: Option<i64>,
+    /// Until then its scheduler passes over checkpoints: its slots have not come, or it rests after another rescale.
+    pub(crate) rests_until: i64,
     /// It restarts again and again after the next restart.
     pub(crate) loops: bool,
     pub(crate) failed_in_a_row: u32,
@@ -88,6 +90,7 @@ impl Job {
             triggers: BTreeMap::new(),
             batch: false,
             interval: Some(INTERVAL),
+            rests_until: now,
             loops: false,
             failed_in_a_row: 0,
             p95: None,
@@ -157,7 +160,7 @@ impl Job {
 
     /// The adaptive scheduler rescales when a checkpoint has completed.
     fn rescale(&mut self, now: i64) {
-        if self.parallelism != self.upper.min(self.slots).max(1) {
+        if now >= self.rests_until && self.parallelism != self.upper.min(self.slots).max(1) {
             self.restart(now);
         }
     }

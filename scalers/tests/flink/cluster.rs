@@ -82,6 +82,12 @@ pub(crate) fn is_there(version: &str) -> bool {
     false
 }
 
+/// The folder of a version's jars.
+pub(crate) fn jars(version: &str) -> PathBuf {
+    let there = tool(&["--where", version]).unwrap_or_else(|| panic!("Flink {version} is not there"));
+    there.join("lib")
+}
+
 /// What `tools/flink` prints, if it succeeds.
 fn tool(arguments: &[&str]) -> Option<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -122,7 +128,7 @@ impl Flink {
     }
 
     fn prepared(plan: Plan) -> Self {
-        let jars = tool(&["--where", plan.version]).unwrap_or_else(|| panic!("Flink {} is not there", plan.version));
+        let jars = jars(plan.version);
         let folder = tempfile::Builder::new().prefix("tidegate-flink-").tempdir().unwrap();
         for name in ["pids", "conf", "knobs", "tmp", "checkpoints", "savepoints"] {
             fs::create_dir(folder.path().join(name)).unwrap();
@@ -132,7 +138,7 @@ impl Flink {
         drop(held);
         let guard = Guard::over(folder.path());
         let flink = Self {
-            jars: jars.join("lib"),
+            jars,
             ports: (rest, rpc),
             job_manager: None,
             task_managers: BTreeMap::new(),
@@ -213,7 +219,13 @@ impl Flink {
     }
 
     fn spawn_task_manager(&mut self, number: u32) {
-        let mut java = self.java(&format!("task-manager-{number}"));
+        let child = self.started(&mut self.task_manager(&format!("tm-{number}")));
+        self.task_managers.insert(number, child);
+    }
+
+    /// The command of a TaskManager with this resource id, for whoever starts it by other means; the id is its last argument.
+    pub(crate) fn task_manager(&self, id: &str) -> Command {
+        let mut java = self.java(&format!("task-manager-{id}"));
         java.args(["-Xmx384m", "-XX:MaxMetaspaceSize=192m", "-XX:MaxDirectMemorySize=192m"]);
         java.arg("org.apache.flink.runtime.taskexecutor.TaskManagerRunner").arg("--configDir").arg(self.path("conf"));
         // Flink's own start script computes these; the class itself wants them all.
@@ -230,9 +242,8 @@ impl Flink {
             "-Dtaskmanager.memory.jvm-overhead.min=64m",
             "-Dtaskmanager.memory.jvm-overhead.max=64m",
         ]);
-        java.arg(format!("-Dtaskmanager.resource-id=tm-{number}"));
-        let child = self.started(&mut java);
-        self.task_managers.insert(number, child);
+        java.arg(format!("-Dtaskmanager.resource-id={id}"));
+        java
     }
 
     /// A Java on this version's jars, with its output in a file of this name.

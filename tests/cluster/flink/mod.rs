@@ -1,18 +1,36 @@
-//! Flink on the control plane: what is scaled keeps its state.
+//! Operations of the real operator on a real control plane: what happens to a Flink whose TaskManagers are pods.
 //!
-//! [`operator`] is a Flink Kubernetes Operator that acts by a script, with the definitions of its objects; [`deployment`], with its parts, says
-//! what must hold for a FlinkDeployment.
+//! * With a real Flink ([`fleet`]: its TaskManagers are the pods of a Deployment): `real_*`. [`real_records`] counts what its job leaves behind,
+//!   [`real_operations`] follows what is stored of operations.
+//! * With a Flink Kubernetes Operator that acts by a script ([`operator`]): `deployment*`.
 
 mod deployment;
 mod deployment_crash;
 mod deployment_failures;
 mod deployment_refusals;
 mod deployment_zero;
+mod fleet;
 mod operator;
 mod operator_definitions;
+mod real_available;
+mod real_checkpoint;
+mod real_crash;
+mod real_figures;
+mod real_load;
+mod real_operations;
+mod real_proxy;
+mod real_records;
+mod real_restore;
 
 use libtest_mimic::Trial;
 
+use crate::flink::server::{NEWEST, missing};
+use crate::harness::under_ci;
+
+/// After so many other scenarios comes one with a real Flink.
+const APART: usize = 7;
+
+/// Scenarios that need no turn among those with a real Flink, the longest first.
 pub(super) fn trials() -> Vec<Trial> {
     [
         deployment_failures::trials(),
@@ -20,8 +38,48 @@ pub(super) fn trials() -> Vec<Trial> {
         deployment_zero::trials(),
         deployment::trials(),
         deployment_refusals::trials(),
+        real_figures::trials(),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Puts the scenarios with a real Flink among others, not side by side: two of them run at a time ([`fleet`]), and one that waits for its turn
+/// takes the place of another scenario.
+pub(super) fn among(others: Vec<Trial>) -> Vec<Trial> {
+    let real = [
+        real_restore::trials(),
+        real_crash::trials(),
+        real_checkpoint::trials(),
+        real_load::trials(),
+        real_available::trials(),
+    ];
+    let mut real = real.into_iter().flatten();
+    let mut all: Vec<Trial> = real.next().into_iter().collect();
+    for (index, other) in others.into_iter().enumerate() {
+        all.push(other);
+        if index % APART == APART - 1 {
+            all.extend(real.next());
+        }
+    }
+    all.extend(real);
+    all
+}
+
+/// A scenario that needs the control plane and a real Flink of the newest version.
+fn trial_with_flink(name: &'static str, scenario: fn()) -> Trial {
+    trial_with(name, NEWEST, scenario)
+}
+
+/// A scenario that needs the control plane and a real Flink of a version.
+fn trial_with(name: &'static str, version: &str, scenario: fn()) -> Trial {
+    let Some(what) = missing(version) else { return super::trial(name, scenario) };
+    Trial::test(format!("cluster::{name}"), move || {
+        if under_ci() {
+            return Err(format!("missing: {what}").into());
+        }
+        println!("skipped: cluster::{name} needs {what}");
+        Ok(())
+    })
 }

@@ -69,12 +69,12 @@ pub(super) fn sum(metrics: &str, name: &str, label: &str) -> f64 {
 }
 
 /// The load average of the last minute.
-pub(super) fn load_average() -> String {
+pub(in crate::cluster) fn load_average() -> String {
     fs::read_to_string("/proc/loadavg").unwrap().split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// One line about the machine.
-pub(super) fn machine() -> String {
+pub(in crate::cluster) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let value = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));

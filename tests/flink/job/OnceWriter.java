@@ -1,4 +1,6 @@
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -19,16 +21,39 @@ import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
  *
  * <p>What was snapshotted and not yet told complete is state. Its file has a name of its own, so writing it again after a restore
  * changes nothing.
+ *
+ * <p>It may also write down every record that comes by, and so those that come again after a restore: at once, into a file of this attempt.
  */
 final class OnceWriter extends AbstractStreamOperator<Long> implements OneInputStreamOperator<Long, Long> {
   private static final long serialVersionUID = 1;
   private final String folder;
+  private final String seenFolder;
+  private transient OutputStream seen;
   private transient List<Long> open;
   private transient List<String> closed;
   private transient ListState<String> stored;
 
-  OnceWriter(String folder) {
+  /** {@code seenFolder} may be null. */
+  OnceWriter(String folder, String seenFolder) {
     this.folder = folder;
+    this.seenFolder = seenFolder;
+  }
+
+  @Override
+  public void open() throws Exception {
+    super.open();
+    if (seenFolder != null) {
+      Files.createDirectories(Path.of(seenFolder));
+      seen = Files.newOutputStream(Path.of(seenFolder, UUID.randomUUID().toString()));
+    }
+  }
+
+  @Override
+  public void close() throws Exception {
+    super.close();
+    if (seen != null) {
+      seen.close();
+    }
   }
 
   @Override
@@ -44,7 +69,10 @@ final class OnceWriter extends AbstractStreamOperator<Long> implements OneInputS
   }
 
   @Override
-  public void processElement(StreamRecord<Long> record) {
+  public void processElement(StreamRecord<Long> record) throws IOException {
+    if (seen != null) {
+      seen.write((record.getValue() + "\n").getBytes(StandardCharsets.US_ASCII));
+    }
     open.add(record.getValue());
     output.collect(record);
   }

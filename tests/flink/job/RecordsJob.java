@@ -19,6 +19,7 @@ import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
  *   <li>{@code srcpar}, {@code srcmax}: the source's parallelism and its maximum; {@code sinkpar}: the sink's
  *   <li>{@code one}: an operator of parallelism 1 before the sink: {@code max} with that as its maximum, {@code plain} without
  *   <li>{@code out}: a folder where the sink leaves each record exactly once; without it records are thrown away
+ *   <li>{@code seen}: with {@code out}, a folder where each record that comes by is written down, also again after a restore
  *   <li>{@code boom}: main throws
  * </ul>
  *
@@ -76,7 +77,7 @@ public final class RecordsJob {
       }
     }
     if (has("out")) {
-      counted = counted.transform("once", Types.LONG, new OnceWriter(option("out", null))).uid("once").name("once");
+      counted = counted.transform("once", Types.LONG, new OnceWriter(option("out", null), option("seen", null))).uid("once").name("once");
       if (has("sinkpar")) {
         counted.setParallelism(number("sinkpar", 1));
       }
