@@ -1,11 +1,12 @@
 //! Operations on a real Flink, without Kubernetes: the pods of the target are the TaskManager processes.
 //!
 //! [`server`] is the real Flink, [`side`] the world around it, [`course`] sees an operation through as the engine does. What must hold stands
-//! here, and for `tidegate flink` in [`by_hand`].
+//! here and in [`failing`], and for `tidegate flink` in [`by_hand`].
 
 mod api_server;
 mod by_hand;
 mod course;
+mod failing;
 #[path = "../../scalers/tests/flink/cluster.rs"]
 pub(crate) mod server;
 mod side;
@@ -36,6 +37,7 @@ pub(crate) fn all() -> Vec<Trial> {
             NEWEST,
             by_hand::a_person_looks_snapshots_stops_and_restores,
         ),
+        trial("nothing_leaves_without_a_snapshot", NEWEST, failing::nothing_leaves_without_a_snapshot),
         trial("an_older_flink_is_lowered_after_a_checkpoint", OLDER, an_older_flink_is_lowered_after_a_checkpoint),
     ]
 }

@@ -9,6 +9,9 @@ use crate::time::{Now, Span};
 /// No pause grows beyond this by failures.
 pub const LONGEST: Span = Span::seconds(30 * 60);
 
+/// After a change that was not made the next one waits for so long at least, whatever the cooldown is: each try may restart a job.
+pub const SHORTEST: Span = Span::seconds(10);
+
 /// How an operation ended: kept by the object's memory, one for each direction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,14 +34,15 @@ impl Ending {
     /// From when on the next operation in this direction may begin, in milliseconds since 1970; none while only a new spec or policy
     /// helps. `changed`: spec or policy have changed since.
     ///
-    /// After Done the cooldown; after anything else the cooldown, doubled with every failure in a row, at most [`LONGEST`] unless the
-    /// cooldown itself is longer.
+    /// After Done the cooldown; after anything else the cooldown, [`SHORTEST`] at least, doubled with every failure in a row, at most
+    /// [`LONGEST`] unless the cooldown itself is longer.
     pub fn next(&self, changed: bool) -> Option<i64> {
         if self.config {
             return changed.then_some(self.at);
         }
         let doublings = self.failures.saturating_sub(1).min(20);
-        let grown = Span(self.cooldown.0.saturating_mul(1 << doublings)).min(LONGEST).max(self.cooldown);
+        let first = if self.failures > 0 { self.cooldown.max(SHORTEST) } else { self.cooldown };
+        let grown = Span(first.0.saturating_mul(1 << doublings)).min(LONGEST).max(first);
         Some(self.at.saturating_add(grown.0))
     }
 }
@@ -78,6 +82,9 @@ mod tests {
         let minutes: Vec<i64> = (1..=6).filter_map(|n| ending(n, false).next(false)).map(|ms| ms / 60_000).collect();
         assert_eq!(minutes, [2, 4, 8, 16, 30, 30]);
         assert_eq!(ending(0, false).next(false), Some(120_000));
+        // Without a cooldown a change that fails is not tried again at once, and again.
+        let none = |failures| Ending { cooldown: Span::ZERO, ..ending(failures, false) }.next(false);
+        assert_eq!([0, 1, 2, 3].map(none), [0, 10_000, 20_000, 40_000].map(Some));
         assert_eq!(ending(1, true).next(false), None, "a setting must change first");
         assert_eq!(ending(1, true).next(true), Some(0));
         let long = Ending { cooldown: Span::seconds(3600), ..ending(3, false) };

@@ -30,6 +30,8 @@ pub(super) struct Flight {
     pub(super) gate: Option<(Option<String>, Span)>,
     /// How far ids are: a trigger, a run, an item.
     pub(super) marks: BTreeMap<String, Mark>,
+    /// What the server said of stops that failed and are looked for, by their trigger ids.
+    pub(super) failed: BTreeMap<String, String>,
     /// Since when a job has not been there.
     pub(super) missing: BTreeMap<String, Span>,
     /// What people have not been told yet.

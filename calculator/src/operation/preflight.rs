@@ -91,9 +91,9 @@ impl Operation {
     fn preflight_failed(&mut self, class: Class, text: &str, at: Span) {
         self.state.failures = self.state.failures.saturating_add(1);
         self.state.resting = Span(at.0 + back_off(self.state.failures).0);
-        if class == Class::Config {
-            self.state.trouble = Some(Cause::config(Reason::JobManagerUnavailable, text));
-        } else if self.state.failures >= self.attempts() {
+        // What is refused now is not asked again at once. But a Secret, an authentication or the JobManager may be mended, and nobody tells
+        // us: so it does not wait for another object or policy either.
+        if class == Class::Config || self.state.failures >= self.attempts() {
             self.state.trouble = Some(Cause::new(Reason::JobManagerUnavailable, text));
         }
     }

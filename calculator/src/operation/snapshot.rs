@@ -145,7 +145,10 @@ impl Operation {
                 self.snapshot_taken(index, kind, Taken { id: None, path: failure.path.clone(), completed: at });
             }
             // A stop that failed may have stopped the job all the same: look before anything is decided.
-            _ if kind == Kind::Stop && failure.class != Class::Config => self.look_for(index, kind, trigger, at),
+            _ if kind == Kind::Stop && failure.class != Class::Config => {
+                self.flight.failed.insert(trigger.to_owned(), failure.text.clone());
+                self.look_for(index, kind, trigger, at);
+            }
             Class::Gone => self.look_for(index, kind, trigger, at),
             Class::Config => {
                 let cause = Cause::config(Reason::SnapshotFailed, failure.text.clone());
@@ -237,10 +240,16 @@ impl Operation {
 
     /// The result is lost and the job lives: a new attempt with a new id. After a stop that failed it counts.
     fn lost(&mut self, index: usize, kind: Kind, at: Span) {
-        if kind == Kind::Stop {
-            return self.count_failure(index, kind, "stop with a savepoint failed, and the job runs on", at);
+        if kind != Kind::Stop {
+            return self.restarting(index, kind, at);
         }
-        self.restarting(index, kind, at);
+        let Some(job) = self.state.jobs.get(index) else { return };
+        let trigger = ids::trigger(&self.state.id, &snapshot_job(job), kind, job.stop.attempt);
+        let text = match self.flight.failed.remove(&trigger) {
+            Some(said) => format!("stop with a savepoint failed, and the job runs on: {said}"),
+            None => "stop with a savepoint failed, and the job runs on".to_owned(),
+        };
+        self.count_failure(index, kind, &text, at);
     }
 
     /// The JobManager does not know the job. It may be about to take over; after a while the job is gone. In application mode the cluster

@@ -3,10 +3,10 @@
 use tidegate_calculator::operation::auto::{self, Choice, Situation, TABLE};
 use tidegate_calculator::operation::facts::{JobState, Scheduler};
 use tidegate_calculator::operation::spec::{Batch, HookSpec, OnFailure, OnFailureTable, Select, StrategyChoice};
-use tidegate_calculator::operation::{Direction, Phase, Refusal, Strategy};
+use tidegate_calculator::operation::{Class, Direction, Phase, Refusal, Strategy};
 use tidegate_calculator::time::Span;
 
-use crate::driver::Driver;
+use crate::driver::{Driver, Fault};
 use crate::specs::{begin, flink, item, listed, spec};
 use crate::world::World;
 
@@ -102,6 +102,16 @@ fn a_batch_job_may_be_ignored_and_does_not_hinder_growth() {
     let mut growth = driver(Scheduler::Adaptive, 1, 3);
     growth.world.jobs[0].batch = true;
     assert_eq!(growth.run(), Phase::Done);
+}
+
+#[test]
+fn a_jobmanager_that_refuses_us_is_asked_again_later_and_not_only_by_another_policy() {
+    let mut down = driver(Scheduler::Adaptive, 3, 1);
+    down.script = vec![("inspect", 1, Fault::Fail(Class::Config))];
+    assert_eq!((down.run(), down.reason()), (Phase::Aborted, "JobManagerUnavailable"));
+    assert_eq!(down.count("inspect"), 1, "the same credentials are refused again");
+    let ending = down.op.ending(None, down.now()).unwrap();
+    assert!(ending.next(false).is_some(), "a Secret may be mended: {ending:?}");
 }
 
 #[test]

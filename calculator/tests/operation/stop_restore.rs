@@ -141,6 +141,9 @@ fn a_stop_that_fails_changes_nothing_after_its_attempts() {
     driver.script = (1..=3).map(|nth| ("stop", nth, Fault::Fail(Class::Transient))).collect();
     assert_eq!(driver.run(), Phase::Aborted, "{}", driver.tail());
     assert_eq!(driver.reason(), "SnapshotFailed");
+    // With the words of the one who said so.
+    let text = &driver.op.state().cause.as_ref().unwrap().text;
+    assert_eq!(text, "job enrich: stop with a savepoint failed, and the job runs on: Caused by: a test");
     assert_eq!((driver.count("stop"), driver.count("patch"), driver.count("run")), (3, 0, 0));
     assert!(driver.world.jobs[0].state.live());
 }

@@ -121,10 +121,10 @@ fn what_ends_before_a_strategy_is_chosen_is_counted_too() {
     stage.backlog[0] = Some(10);
     assert!(stage.run(Stage::is_operating, 60));
     assert!(stage.run(|stage| !stage.is_operating(), 300));
-    assert_eq!(stage.tally.ended().collect::<Vec<_>>(), [(&["Failed", "Undecided", "ScaleDown"], 1)]);
+    assert_eq!(stage.tally.ended().collect::<Vec<_>>(), [(&["Aborted", "Undecided", "ScaleDown"], 1)]);
     assert_eq!(stage.tally.ages().count(), 0, "nothing was written");
     let last = stage.entry.as_ref().unwrap().last_operation.clone().unwrap();
-    assert_eq!((last.phase, last.reason.as_deref()), (Phase::Failed, Some("JobManagerUnavailable")));
+    assert_eq!((last.phase, last.reason.as_deref()), (Phase::Aborted, Some("JobManagerUnavailable")));
     assert!(last.message.unwrap().contains("403; what helps: see that the JobManager answers"));
 }
 

@@ -2,13 +2,19 @@
 //!
 //! * With a real Flink ([`fleet`]: its TaskManagers are the pods of a Deployment): `real_*`. [`real_records`] counts what its job leaves behind,
 //!   [`real_operations`] follows what is stored of operations.
+//! * With a JobManager that acts by a script ([`scripted`]), which sees every rule kept, at every moment at which the operator may die:
+//!   [`crashes`], `failing*`.
 //! * With a Flink Kubernetes Operator that acts by a script ([`operator`]): `deployment*`.
 
+mod crashes;
 mod deployment;
 mod deployment_crash;
 mod deployment_failures;
 mod deployment_refusals;
 mod deployment_zero;
+mod failing;
+mod failing_credentials;
+mod failing_finalizer;
 mod fleet;
 mod operator;
 mod operator_definitions;
@@ -21,6 +27,13 @@ mod real_operations;
 mod real_proxy;
 mod real_records;
 mod real_restore;
+mod scripted;
+mod scripted_answers;
+mod scripted_gate;
+mod scripted_job;
+mod scripted_stage;
+mod scripted_wire;
+mod scripted_world;
 
 use libtest_mimic::Trial;
 
@@ -33,7 +46,11 @@ const APART: usize = 7;
 /// Scenarios that need no turn among those with a real Flink, the longest first.
 pub(super) fn trials() -> Vec<Trial> {
     [
+        crashes::trials(),
         deployment_failures::trials(),
+        failing::trials(),
+        failing_finalizer::trials(),
+        failing_credentials::trials(),
         deployment_crash::trials(),
         deployment_zero::trials(),
         deployment::trials(),
