@@ -235,7 +235,7 @@ impl Operation {
     /// What the annotation of the target should say: the path, or for several jobs an object of names and paths. None while this
     /// operation has nothing to do with it.
     fn annotation(&self) -> Option<String> {
-        let touches = |job: &Job| job.stop.taken.is_some() || (job.parked && job.run.is_some());
+        let touches = |job: &Job| job.stop.taken.is_some() || (job.parked && (job.run.is_some() || job.gone));
         if !self.state.jobs.iter().any(touches) {
             return None;
         }

@@ -240,9 +240,10 @@ fn a_cluster_that_is_away_while_a_job_is_stopped_alarms_and_is_waited_for() {
 fn a_job_that_somebody_runs_by_hand_is_not_run_a_second_time() {
     let mut driver = waking(Some("s3://bucket/sp/old/1"));
     driver.world = driver.world.with_job("by-hand", "enrich", 2);
+    "s3://bucket/sp/old/1".clone_into(&mut driver.world.annotation);
     assert_eq!(driver.run(), Phase::Done, "{}", driver.tail());
     assert!(driver.world.runs.is_empty() && driver.told("JobRunsAlready"));
-    assert_eq!(driver.world.replicas, 2);
+    assert_eq!((driver.world.replicas, driver.world.annotation.as_str()), (2, ""), "its path is of no use any more");
     // The same between the stop and the run.
     let mut driver = self::driver(3, 1);
     while driver.world.jobs[0].state.live() {
