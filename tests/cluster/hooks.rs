@@ -298,7 +298,7 @@ fn drained() {
     );
     let resume = format!("{ask} DEL drain-flag");
     let hooks = json!({
-        "preScale": [{"name": "drain", "timeout": "1m", "cooldown": "1s", "job": {"template": script(&drain)}}],
+        "preScale": [{"name": "drain", "timeout": "5m", "cooldown": "1s", "job": {"template": script(&drain)}}],
         "postScale": [{"name": "resume", "job": {"template": script(&resume)}}],
     });
     let workers = Deployment { replicas: 4, script: Some(&worker), grace: 1, ..Deployment::default() };

@@ -154,7 +154,7 @@ impl Shop {
         let (last, up) = counts.split_last().expect("a count");
         assert!(*last == 0 && up.is_sorted(), "up, then 0: {counts:?}\n{}", self.operator.log());
         assert!(up.iter().all(|count| *count <= most), "at most {most}: {counts:?}");
-        let writes = self.operator.requests(self.begun).writes().of("deployments/scale");
+        let writes = self.operator.requests(self.begun).writes().done().of("deployments/scale");
         assert_eq!(writes.count(), counts.len() - 1, "{writes}");
     }
 }
