@@ -13,11 +13,11 @@ use super::server::{Flink, NEWEST, Plan};
 use super::side::Side;
 use super::{checkpoints, hooks};
 
-/// Two jobs on two TaskManagers; one of them checkpoints once an hour and the other never. A snapshot may take 3 s.
+/// Two jobs on two TaskManagers; one of them checkpoints once an hour and the other never. A snapshot may take 15 s: half of that is already too slow to begin with.
 pub(super) fn nothing_leaves_without_a_snapshot() {
     let plan = Plan::new(NEWEST)
         .with("execution.checkpointing.interval", "1 h")
-        .with("execution.checkpointing.timeout", "3 s");
+        .with("execution.checkpointing.timeout", "15 s");
     let flink = Flink::start(&plan, 2);
     let job = flink.submit(2, &["--name", "enrich", "--rate", "50"]);
     // The largest number is what Flink itself means by "off".
@@ -48,7 +48,7 @@ pub(super) fn nothing_leaves_without_a_snapshot() {
     fs::remove_file(&directory).unwrap();
     fs::rename(&aside, &directory).unwrap();
 
-    side.knob("slow-ckpt", "10000");
+    side.knob("slow-ckpt", "40000");
     let expired = ("SnapshotFailed", "Checkpoint expired before completing");
     case.fails(4, ("slower than its time-out", "enrich"), StrategyChoice::Checkpoint, expired);
     side.release("slow-ckpt");
