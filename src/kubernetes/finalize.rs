@@ -229,7 +229,7 @@ impl Finalizer {
             }
             if plan.restore && facts.hooks {
                 tracing::warn!(
-                    "{id}: deleted; its replicas are not restored, because nothing would prepare the change: it has hooks"
+                    "{id}: deleted; its replicas are not restored, because nothing would prepare the change: it has hooks, or policies that are not there and may have had some"
                 );
             } else if plan.restore {
                 self.restore(id, facts, &object).await;

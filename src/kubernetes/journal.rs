@@ -89,7 +89,7 @@ impl Journal for ClusterJournal {
         let _turn = turn.lock().await;
         let stays = |facts: &Arc<ObjectFacts>| !facts.deleting || inner.kept.is(id, facts);
         let Some(facts) = inner.known.get(id).filter(stays) else {
-            return Ok(());
+            return gone(entry);
         };
         self.tidy_later();
         let stored = async {
@@ -102,7 +102,8 @@ impl Journal for ClusterJournal {
         };
         match stored.await {
             // The object is gone, and its record goes with it.
-            Ok(()) | Err(Failure::Absent(_) | Failure::NoNamespace) => Ok(()),
+            Err(Failure::Absent(_) | Failure::NoNamespace) => gone(entry),
+            Ok(()) => Ok(()),
             Err(Failure::Refused(why) | Failure::Unknown(why)) => Err(JournalError::Unavailable(why)),
         }
     }
@@ -134,14 +135,23 @@ impl ClusterJournal {
     }
 }
 
+/// What a store comes to whose object is gone, or goes. An operation must not act on what is not stored.
+fn gone(entry: &Entry) -> Result<(), JournalError> {
+    if entry.operation.is_some() {
+        return Err(JournalError::Unavailable("the object is gone, or is being deleted".to_owned()));
+    }
+    Ok(())
+}
+
 impl Inner {
     /// An object that must not go away has our finalizer before that is stored: it could go in between.
     async fn keep(&self, id: &ObjectId, facts: &ObjectFacts, entry: &Entry) -> Result<(), Failure> {
         if !entry.holds_object {
             return Ok(());
         }
-        self.kept.set(id, facts, true);
-        if facts.finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+        let news = self.kept.set(id, facts, true);
+        // The one of an operation before may be about to go: what a watch has shown counts only while the object is kept already.
+        if !news && facts.finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
             return Ok(());
         }
         self.api.add_finalizer(id, &facts.uid).await

@@ -39,13 +39,15 @@ impl Kept {
         stored.unwrap_or_else(|| facts.record.as_ref().is_some_and(|record| record::is_kept(&record.status)))
     }
 
-    /// Notes what is stored, or is about to be, of an object.
-    pub fn set(&self, id: &ObjectId, facts: &ObjectFacts, kept: bool) {
+    /// Notes what is stored, or is about to be, of an object; says whether that is another word than before.
+    pub fn set(&self, id: &ObjectId, facts: &ObjectFacts, kept: bool) -> bool {
         // Most objects are never kept: there is nothing to note about them.
-        if self.is(id, facts) != kept {
+        let news = self.is(id, facts) != kept;
+        if news {
             self.lock().insert(id.clone(), (facts.uid.clone(), kept));
             self.attention.raise(id);
         }
+        news
     }
 
     /// Forgets an object that is gone.

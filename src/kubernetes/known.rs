@@ -50,7 +50,7 @@ pub struct ObjectFacts {
     pub target_resource: String,
     /// `advanced.restoreToOriginalReplicaCount`.
     pub restore: bool,
-    /// Whether hooks take part in its changes.
+    /// Whether hooks take part in its changes, or may: a policy that it names may be gone.
     pub hooks: bool,
     /// `minReplicaCount` as the user gave it.
     pub min: Option<i64>,

@@ -76,6 +76,7 @@ spec:
         flink:
           restUrl: {address}
           authenticationRef: {{name: flink-rest}}
+          checkpoint: {{maxAge: 5m}}
           jobs:
             list:
               - name: enrich

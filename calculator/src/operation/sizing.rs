@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Operation;
 use super::bounds::{self, LastUseful, Part, Shape};
-use super::facts::{Inspection, JobFacts, Scheduler};
+use super::facts::{ClusterFacts, Inspection, JobFacts, Scheduler};
 use super::phase::{Direction, Strategy};
 use super::progress::Job;
 use super::refusal::{Cause, Reason};
@@ -45,6 +45,9 @@ impl Sizing {
     /// The jobs that an inspection shows, with what is remembered of their graphs; none if it shows none that count.
     pub fn of(facts: &Inspection, flink: &Flink, known: &[Shape]) -> Option<Self> {
         let cluster = facts.cluster.as_ref().filter(|_| flink.strategy != StrategyChoice::None)?;
+        if !is_known(cluster, flink) {
+            return None;
+        }
         let sized = |job: &JobFacts| SizedJob {
             name: job.name.clone(),
             id: job.id.clone(),
@@ -59,6 +62,9 @@ impl Sizing {
 
     /// The last TaskManager of use under this spec; none as long as that is not known.
     pub fn last_useful(&self, flink: &Flink) -> Option<LastUseful> {
+        if flink.strategy == StrategyChoice::None {
+            return None;
+        }
         let part = |job: &SizedJob| {
             let listed = flink.listed(&job.name, &job.id, &job.patterns);
             Part {
@@ -70,6 +76,13 @@ impl Sizing {
         let parts: Vec<Part> = self.jobs.iter().map(part).collect();
         bounds::last_useful(&parts, flink.slots_per_task_manager.or(self.slots_per)?, self.following)
     }
+}
+
+/// Whether all that uses slots is known. A job that is not looked after may use any number of them, and one that has just begun says nothing
+/// of its graph.
+pub fn is_known(cluster: &ClusterFacts, flink: &Flink) -> bool {
+    let mut live = cluster.jobs.iter().filter(|job| job.state.live());
+    live.all(|job| flink.looks_after(job) && !job.vertices.is_empty())
 }
 
 impl LastUseful {
@@ -92,6 +105,11 @@ impl Operation {
             Strategy::FlinkDeployment => true,
             Strategy::None => return None,
         };
+        // Inspections are no longer there once the operation was read back; what was known when it began counts then.
+        let seen = self.flight.facts.as_ref().and_then(|(facts, _)| facts.cluster.as_ref());
+        if seen.is_some_and(|cluster| !is_known(cluster, self.flink())) {
+            return None;
+        }
         let sized = |job: &Job| {
             let shape = job.shape.clone()?;
             Some(SizedJob { name: job.name.clone(), id: job.id.clone(), patterns: job.patterns.clone(), shape })
@@ -103,6 +121,10 @@ impl Operation {
     /// Ends a growth at the last TaskManager of use; the cause why nothing is left of it, if that is so.
     pub(super) fn cap(&mut self) -> Option<Cause> {
         if !matches!(self.state.direction, Direction::ScaleUp | Direction::FromZero) {
+            return None;
+        }
+        // A job that was stopped runs again by the next change alone: that is of use, whatever its size.
+        if self.state.jobs.iter().any(|job| job.parked && !job.gone) {
             return None;
         }
         let useful = self.sizing()?.last_useful(self.flink())?;

@@ -127,7 +127,9 @@ impl Operation {
         let entered = self.state.entered;
         let Some(release) = self.state.jobs.get_mut(index).map(|job| &mut job.release) else { return };
         let last = release.since.unwrap_or(entered);
-        if !release.pending() && at.0 - last.0 >= RELEASE_AGAIN.0 {
+        // Where there are no slots for the new size none of them helps: the pause grows to four times.
+        let pause = RELEASE_AGAIN.0 << release.attempt.saturating_sub(1).min(2);
+        if !release.pending() && at.0 - last.0 >= pause {
             release.begin(at);
         }
     }

@@ -1,9 +1,12 @@
 //! Where a growth ends because more TaskManagers are of no use.
 
 use tidegate_calculator::operation::bounds::{LastUseful, Shape, ShapeVertex};
-use tidegate_calculator::operation::facts::Scheduler;
+use tidegate_calculator::operation::facts::{
+    ClusterFacts, Inspection, JobFacts, JobState, Scheduler, TaskManager, Vertex,
+};
+use tidegate_calculator::operation::progress::Parked;
 use tidegate_calculator::operation::sizing::Sizing;
-use tidegate_calculator::operation::spec::{JobSelector, JobSpec, StrategyChoice};
+use tidegate_calculator::operation::spec::{Flink, JobSelector, JobSpec, Select, StrategyChoice};
 use tidegate_calculator::operation::{Begin, Event, Phase, Strategy};
 
 use crate::driver::Driver;
@@ -111,4 +114,80 @@ fn the_spec_is_looked_at_anew() {
     assert_eq!(replicas(&flink), Some(3));
     // What an older version has left behind says nothing.
     assert_eq!(Sizing::default().last_useful(&flink), None);
+}
+
+/// Only the next change runs it again: a cap would leave it stopped for ever.
+#[test]
+fn a_stopped_job_runs_again_with_a_change_that_is_of_no_use() {
+    let vertex = ShapeVertex { id: "v1".to_owned(), base: 8, max: 8 };
+    let shape = Shape { job: "enrich".to_owned(), slots: 8, vertices: vec![vertex] };
+    let mut flink = flink(StrategyChoice::Auto);
+    flink.jobs.list = vec![crate::specs::listed("enrich")];
+    let parked = Parked {
+        name: "enrich".to_owned(),
+        id: "job-a".to_owned(),
+        path: Some("s3://bucket/sp/x/1".to_owned()),
+        parallelism: 8,
+        shape: Some(shape),
+        ..Parked::default()
+    };
+    let begin = Begin { parked: vec![parked], ..begin(4, 6, spec(flink)) };
+    let mut driver = Driver::new(World::new(Scheduler::Default, 4), begin);
+    assert_eq!((driver.run(), driver.world.runs.len()), (Phase::Done, 1), "{}", driver.tail());
+}
+
+/// A job that has just begun has no graph yet, and one that is not looked after may use any number of slots.
+#[test]
+fn nothing_is_known_while_a_job_says_nothing_or_is_none_of_ours() {
+    let job = |name: &str, max: Option<u32>| {
+        let vertex = |max_parallelism| Vertex {
+            id: "v1".to_owned(),
+            parallelism: 2,
+            max_parallelism,
+            running: 2,
+            group: String::new(),
+            upper: Some(2),
+        };
+        JobFacts {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            patterns: Vec::new(),
+            state: JobState::Running,
+            batch: false,
+            vertices: max.map(vertex).into_iter().collect(),
+            checkpointing: None,
+            completed: None,
+            savepoint: None,
+            restored: None,
+            failed_in_a_row: 0,
+            p95: None,
+            restarts: None,
+        }
+    };
+    let cluster = |jobs| {
+        let cluster = ClusterFacts {
+            scheduler: Scheduler::Adaptive,
+            web_submit: true,
+            web_rescale: true,
+            submission_stabilization: None,
+            cooldown_after_rescaling: None,
+            jobs,
+            task_managers: vec![TaskManager { id: "a".to_owned(), host: String::new(), slots: 2, free: 0 }],
+        };
+        Inspection { cluster: Some(cluster), ..Inspection::default() }
+    };
+    let mut flink = flink(StrategyChoice::Auto);
+    flink.jobs.list = vec![crate::specs::listed("enrich")];
+    let useful =
+        |jobs, flink: &Flink| Sizing::of(&cluster(jobs), flink, &[])?.last_useful(flink).map(|useful| useful.replicas);
+    assert_eq!(useful(vec![job("enrich", Some(2))], &flink), Some(1));
+    assert_eq!(useful(vec![job("enrich", None)], &flink), None);
+    let both = || vec![job("enrich", Some(2)), job("other", Some(128))];
+    flink.jobs.select = Select::All;
+    assert!(useful(both(), &flink).is_some_and(|replicas| replicas > 1));
+    flink.jobs.select = Select::Listed;
+    assert_eq!(useful(both(), &flink), None);
+    let known = Sizing::of(&cluster(vec![job("enrich", Some(2))]), &flink, &[]).unwrap();
+    flink.strategy = StrategyChoice::None;
+    assert_eq!(known.last_useful(&flink), None, "nothing keeps from anything");
 }

@@ -107,7 +107,7 @@ pub struct Hook {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 20))]
     pub attempts: Option<i32>,
-    /// How long after one change the next may begin, 2m by default.
+    /// How long after one change the next may begin, 2m by default; at least 3 checkpoint intervals and Flink's cooldown-after-rescaling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration")]
     pub cooldown: Option<String>,

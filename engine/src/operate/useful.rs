@@ -41,6 +41,10 @@ impl Object {
     /// Above how many replicas more are of no use; none if nothing is known.
     pub(crate) fn last_useful(&self) -> Option<LastUseful> {
         let operating = self.operating.as_ref()?;
+        if !operating.aftermath.parked.is_empty() {
+            // A job that was stopped runs again by the next change alone.
+            return None;
+        }
         let (hooks, seen) = (self.subject.as_ref()?.hooks.as_ref()?, self.target_seen()?);
         let flink = flink(hooks, seen.state.replicas)?;
         let met = operating.running.as_ref().and_then(|running| running.operation.sizing());
@@ -114,7 +118,12 @@ impl Object {
     pub(super) fn looked(&mut self, outcome: Outcome, cx: &mut Context<'_>) {
         let (Outcome::Inspected(facts), Some(hooks)) = (outcome, self.hooks()) else { return };
         let replicas = self.target_seen().map_or(0, |seen| seen.state.replicas);
-        let Some(flink) = flink(&hooks, replicas).filter(|_| facts.cluster.is_some()) else { return };
+        let Some(flink) = flink(&hooks, replicas) else { return };
+        // A job that has just begun says nothing of its graph: what was known of it stays.
+        let Some(cluster) = &facts.cluster else { return };
+        if cluster.jobs.iter().any(|job| job.state.live() && job.vertices.is_empty()) {
+            return;
+        }
         let before = self.last_useful();
         let aftermath = &mut self.operating().aftermath;
         let found = Sizing::of(&facts, flink, &aftermath.shapes);

@@ -425,8 +425,10 @@ async fn an_object_that_must_stay_has_its_finalizer_before_that_is_stored() {
     setting.store(&active()).await.unwrap();
     assert_eq!((setting.requests(), stored(&setting)), (vec![status_of(RECORD)], None));
     assert!(!is_kept());
-    setting.store(&operating).await.unwrap();
-    assert_eq!(setting.requests(), [""; 0], "it is going");
+    assert!(setting.store(&operating).await.is_err(), "it is going: nothing may be done on this");
+    assert_eq!(setting.requests(), [""; 0]);
+    setting.store(&active()).await.unwrap();
+    assert_eq!(setting.requests(), [""; 0], "without an operation nobody minds");
 }
 
 #[tokio::test]
@@ -436,4 +438,6 @@ async fn nothing_that_needs_its_object_is_stored_once_it_goes() {
     let operating = Entry { operation: Some("{}".into()), holds_object: true, ..active() };
     assert!(setting.store(&operating).await.is_err());
     assert_eq!(setting.requests(), [get(OBJECT), patch(OBJECT)]);
+    setting.fake.delete(OBJECT);
+    assert!(setting.store(&operating).await.is_err(), "the watch has not shown yet that it is gone");
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegate_calculator::policy;
+use tidegate_crds::annotations::POLICIES;
 use tidegate_crds::{KEDA_GROUP, VERSION};
 use tidegate_engine::subject::{Finding, ObjectId, Severity, Subject, TargetRef};
 use tidegate_scalers::Known;
@@ -66,7 +67,10 @@ pub(super) fn judge(id: &ObjectId, view: &Loose, settings: &policy::Settings, po
     let target = validated.target.unwrap_or_else(|| nameless(id));
     let mut facts = facts(spec, view, target.clone());
     facts.annotations = annotations;
-    facts.hooks = validated.subject.as_ref().is_some_and(|subject| subject.hooks.is_some());
+    // A policy that takes no part may have had some.
+    let unsure = facts.annotations.contains_key(POLICIES);
+    let hooked = |subject: &Subject| subject.hooks.is_some() || !subject.faults.is_empty();
+    facts.hooks = validated.subject.as_deref().map_or(unsure, hooked);
     facts.metric_names = validated.subject.iter().flat_map(|subject| &subject.triggers).map(metric_names).collect();
     Judged {
         target,

@@ -48,12 +48,12 @@ fn delete_and_stay(scene: &Scene<'_>) {
     });
 }
 
-/// A restart takes 10 s, and meanwhile the object is deleted: the change comes to its end first.
+/// A restart takes 40 s, of the 90 s that jobs have to be well, and meanwhile the object is deleted: the change comes to its end first.
 fn until_the_end(lane: &Lane) {
     let scene = lane.open(&Opening { from: 2, ..Opening::default() });
     scene.until_at_rest(2);
     scene.guard();
-    scene.manager.world().manners = Manners { restart: 10_000, ..Manners::default() };
+    scene.manager.world().manners = Manners { restart: 40_000, ..Manners::default() };
     scene.demand(1);
     lane.space.until_replicas(&scene.name, 1);
     delete_and_stay(&scene);

@@ -2,6 +2,7 @@
 //! snapshot is complete.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
@@ -41,7 +42,7 @@ impl ZooKeeper {
             // One server has no peers, so the two ports of its line are never opened. A tick bounds how short a session may be.
             let text = format!(
                 "tickTime=500\ninitLimit=10\nsyncLimit=5\ndataDir={}\nclientPort={port}\nclientPortAddress=127.0.0.1\n\
-                 admin.enableServer=false\nserver.1=127.0.0.1:1:2\n",
+                 admin.enableServer=false\n4lw.commands.whitelist=srvr\nserver.1=127.0.0.1:1:2\n",
                 data.display()
             );
             fs::write(&config, text).unwrap();
@@ -53,8 +54,8 @@ impl ZooKeeper {
             let log = folder.path().join("zookeeper.log");
             let mut process = Running::start(&mut java, &log);
             let listens = eventually(SOON, "an answer of ZooKeeper", || {
-                let connects = TcpStream::connect(("127.0.0.1", port)).is_ok();
-                if process.is_running() { connects.then_some(true) } else { Some(false) }
+                let serves = serves(port);
+                if process.is_running() { serves.then_some(true) } else { Some(false) }
             });
             if listens {
                 return Self { port, _process: process, folder };
@@ -75,6 +76,19 @@ impl ZooKeeper {
             .with("high-availability.cluster-id", "/tests")
             .with("high-availability.storageDir", storage)
     }
+}
+
+/// Whether a ZooKeeper serves there. That somebody listens is not enough: it may be the process that has taken the port.
+fn serves(port: u16) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"srvr")?;
+        let mut start = [0; 17];
+        stream.read_exact(&mut start)?;
+        std::io::Result::Ok(start)
+    };
+    ask().is_ok_and(|start| &start == b"Zookeeper version")
 }
 
 fn dies() {

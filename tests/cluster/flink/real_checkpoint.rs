@@ -1,7 +1,7 @@
 //! TaskManagers that leave two at a time: without the hook the job starts again from its last checkpoint, however old that is; with it
 //! from the one that the hook has just taken.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -26,6 +26,9 @@ const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// How old the job's last checkpoint is when TaskManagers leave.
 pub(super) const OLD: Duration = Duration::from_secs(20);
 
+/// Flink's `submission.resource-stabilization-timeout` in these scenarios: TaskManagers that leave within it cost one restart.
+const STABILIZATION: Duration = Duration::from_secs(1);
+
 /// What a removal of two TaskManagers of three has cost.
 #[derive(Debug)]
 pub(super) struct Removal {
@@ -33,15 +36,17 @@ pub(super) struct Removal {
     pub(super) restored: u64,
     /// How often it was restored.
     pub(super) restarts: u64,
+    /// How far apart, at most, the JobManager saw them leave.
+    apart: Duration,
     /// Records that came by once more.
     pub(super) replayed: u64,
 }
 
-/// The hook of these scenarios.
+/// The hook of these scenarios. On a busy machine each of two TaskManagers that leave may cost a restart.
 pub(super) fn hook(fleet: &Fleet) -> Value {
     json!({
         "restUrl": fleet.flink.url(), "strategy": "Auto", "checkpoint": {"maxAge": "15s"},
-        "verify": {"timeout": "2m", "maxRestarts": 1},
+        "verify": {"timeout": "2m", "maxRestarts": 2},
     })
 }
 
@@ -149,6 +154,7 @@ fn marked(fleet: &Fleet) -> Vec<String> {
 fn removed(fleet: &Fleet, job: &str) -> Removal {
     let (counts, replayed) = (fleet.checkpoints(job)["counts"].clone(), fleet.records().replayed());
     fleet.want(1);
+    let apart = apart(fleet);
     fleet.until_size(1);
     fleet.until_parallelism(job, 2);
     let seen = fleet.flink.eventually("a job that says what it was restored from", || {
@@ -158,8 +164,23 @@ fn removed(fleet: &Fleet, job: &str) -> Removal {
     Removal {
         restored: seen["latest"]["restored"]["id"].as_u64().unwrap(),
         restarts: seen["counts"]["restored"].as_u64().unwrap() - counts["restored"].as_u64().unwrap(),
+        apart,
         replayed: fleet.records().replayed() - replayed,
     }
+}
+
+/// Waits until one TaskManager of three is left: how far apart, at most, the JobManager saw the others leave. That is the time from the
+/// last question to which it answered three.
+fn apart(fleet: &Fleet) -> Duration {
+    let mut three = Instant::now();
+    eventually(SOON, "one TaskManager that is left", || {
+        let asked = Instant::now();
+        let count = fleet.flink.try_get("/taskmanagers").ok()?["taskmanagers"].as_array()?.len();
+        if count == 3 {
+            three = asked;
+        }
+        (count <= 1).then(|| three.elapsed())
+    })
 }
 
 /// Two TaskManagers come: the job uses them at once, though its next checkpoint by itself would come in an hour.
@@ -191,7 +212,8 @@ fn protected(fleet: &Fleet, job: &str) -> Removal {
     let hook = ended.checkpoint();
     assert!(hook > newest, "{hook} was taken by the operation, {newest} before");
     assert_eq!(with.restored, hook, "exactly the hook's checkpoint");
-    assert_eq!(with.restarts, 1, "two TaskManagers leave at once: one restart\n{}", rescales(fleet, job));
+    let most = if with.apart <= STABILIZATION { 1 } else { 2 };
+    assert!((1..=most).contains(&with.restarts), "at most {most}: {with:?}\n{}", rescales(fleet, job));
     let seen = fleet.checkpoints(job);
     assert_eq!(seen["latest"]["restored"]["is_savepoint"], false, "{seen}");
     assert!(seen["latest"]["completed"]["id"].as_u64() > Some(hook), "and a new one is complete: {seen}");

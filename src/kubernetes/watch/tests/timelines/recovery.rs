@@ -208,7 +208,7 @@ fn an_object_that_must_stay_is_held_while_it_is_being_deleted() {
         assert_eq!(bench.told(), ["set a max 9 held by BeingDeleted", "x has 1"]);
         while bench.attention().is_some() {}
         match lets_go {
-            "over" => bench.out.kept.set(&id("a"), &facts, false),
+            "over" => assert!(bench.out.kept.set(&id("a"), &facts, false)),
             "abandoned" => {
                 value["metadata"]["annotations"] = json!({ ABANDON: "true" });
                 bench.object(&value);
