@@ -78,7 +78,7 @@ fn finish(command: impl Future<Output = Printed>) -> ExitCode {
             failed => failed,
         },
         Err(error) => {
-            eprintln!("error: {error} ({})", error.reason());
+            eprintln!("error: {} ({})", error.shown(), error.reason());
             ExitCode::from(error.code())
         }
     }

@@ -3,6 +3,7 @@
 use tidegate_calculator::operation::{Cause, Failure};
 
 use super::super::probe::ProbeError;
+use super::report::without_password;
 use super::{BAD_INPUT, UNDONE};
 
 /// Why nothing could be done.
@@ -25,6 +26,14 @@ pub(super) enum CommandError {
         /// The object.
         object: String,
         /// What is wrong with its policies, if anything is.
+        why: Vec<String>,
+    },
+    /// Something in the object's text is wrong, so what it says is not obeyed.
+    #[error("ScaledObject {object} is not in order: {}", .why.join("; "))]
+    NotInOrder {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
         why: Vec<String>,
     },
     /// An option that does not fit.
@@ -60,6 +69,11 @@ impl CommandError {
         Self::Option { option, value: value.map(str::to_owned), allowed: allowed.into() }
     }
 
+    /// What is said of it: without any password, also not in words that are Flink's.
+    pub(super) fn shown(&self) -> String {
+        without_password(&self.to_string())
+    }
+
     /// The stable reason of this error.
     pub(super) const fn reason(&self) -> &'static str {
         match self {
@@ -67,6 +81,7 @@ impl CommandError {
             Self::Object(error) => error.reason(),
             Self::Several(_) => "ObjectAmbiguous",
             Self::NoHook { .. } => "NoFlinkHook",
+            Self::NotInOrder { .. } => "ObjectInvalid",
             Self::Option { .. } => "OptionInvalid",
             Self::Unanswered(_) => "FlinkUnanswered",
             Self::Refused(cause) => cause.reason.reason(),

@@ -269,7 +269,7 @@ pub(super) fn deployment(facts: &DeploymentFacts) -> report::Deployment {
         running: facts.running,
         settled: facts.settled,
         suspended: facts.suspended,
-        error: facts.error.clone(),
+        error: facts.error.as_deref().map(without_password),
     }
 }
 

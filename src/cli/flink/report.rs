@@ -253,17 +253,24 @@ impl Report {
     }
 }
 
-/// A text of Flink's or of a policy without a password that stands in an address of it.
+/// A text of Flink's or of a policy without the passwords that stand in addresses of it.
 pub(super) fn without_password(text: &str) -> String {
-    let hidden = |text: &str| {
-        let (scheme, rest) = text.split_once("://")?;
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, after) = rest.split_at(end);
-        let (login, host) = authority.rsplit_once('@')?;
-        let (user, _) = login.split_once(':')?;
-        Some(format!("{scheme}://{user}:***@{host}{after}"))
-    };
-    hidden(text).unwrap_or_else(|| text.to_owned())
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        shown.push_str("://");
+        shown.push_str(&hidden(part).unwrap_or_else(|| part.to_owned()));
+    }
+    shown
+}
+
+/// What follows `://`, if a password stands there.
+fn hidden(rest: &str) -> Option<String> {
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, after) = rest.split_at(end);
+    let (login, host) = authority.rsplit_once('@')?;
+    let (user, _) = login.split_once(':')?;
+    Some(format!("{user}:***@{host}{after}"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ mod recorded;
 mod running;
 
 use std::fmt::Write as _;
-use tidegate_engine::ports::Operations as _;
 
 use serde_json::json;
 use tidegate_calculator::operation::action::Run;
@@ -13,12 +12,14 @@ use tidegate_calculator::operation::ids;
 use tidegate_calculator::operation::progress::{Job, Parked};
 use tidegate_calculator::operation::spec::{ClaimMode, Flink, Jar, JobSelector, RunTemplate};
 use tidegate_calculator::operation::{Action, Cause, Outcome, Refusal};
+use tidegate_engine::ports::Operations as _;
+use tidegate_engine::subject::TargetRef;
 
 use self::recorded::recorded;
 use self::running::{Runs, run};
 use super::error::CommandError;
 use super::report::without_password;
-use super::site::{Place, Site, config, find};
+use super::site::{Place, Remembered, Site, config, find};
 use super::{CommandId, Output, Printed, id_or_new};
 use crate::hooks::flink::matching;
 use crate::validation::is_state_path;
@@ -86,24 +87,59 @@ pub(super) async fn restore(arguments: Arguments) -> Printed {
         return Err(CommandError::option("--from", Some(&without_password(path)), allowed));
     }
     let site = find(place).await?;
+    site.in_order()?;
     let flink = site.flink()?;
+    not_by_operator(&site.target(), &job)?;
     let template = template(flink, &job, site.object.is_none())?;
-    let known = site.remembered.as_ref().and_then(|remembered| recorded(remembered, &job));
-    let from = start(&site, &job, from, empty, known.as_ref())?;
+    let known = site.remembered.as_ref().and_then(|remembered| recorded(remembered, &job, flink));
+    if !dry_run {
+        at_rest(site.remembered.as_ref())?;
+    }
+    let from = start(site.remembered.as_ref(), &job, from, empty, known.as_ref())?;
     let operation = id_or_new(id);
     let run_id = ids::run(&operation, &job, ATTEMPT);
     let facts = site.hooks.cluster_facts(&site.target(), flink).await?;
     check(&facts, &job, &run_id)?;
     let free = facts.task_managers.iter().map(|manager| manager.free).sum();
-    let parallelism = parallelism_of(parallelism, known.as_ref(), free)?;
+    let begun = begun(&facts, &run_id).filter(|_| !dry_run);
+    let parallelism = match begun {
+        Some(runs) => runs,
+        None => parallelism_of(parallelism, known.as_ref(), free)?,
+    };
     let plan = Plan { job, id: run_id, run: Run::of(template, flink, parallelism, from), free };
-    planned(&site, &plan, dry_run).await?;
+    if begun.is_none() {
+        planned(&site, &plan, dry_run).await?;
+    }
     if dry_run {
         return Ok((plan.print(output, None), 0));
     }
     eprintln!("id {}; the same command with --id and this finds what was begun", operation.0);
     let runs = run(&site, flink, &plan).await?;
     Ok((plan.print(output, Some(&runs)), 0))
+}
+
+/// The operator of a FlinkDeployment owns its job, wherever its JobManager is asked.
+fn not_by_operator(target: &TargetRef, job: &str) -> Result<(), CommandError> {
+    if !target.api_version.starts_with("flink.apache.org/") {
+        return Ok(());
+    }
+    let allowed =
+        "is not possible for a FlinkDeployment: its operator restores the job, by spec.job.initialSavepointPath";
+    Err(CommandError::option("--job", Some(job), allowed))
+}
+
+/// Refuses while an operation is under way, whatever the job would be run from: it runs its jobs itself.
+fn at_rest(remembered: Option<&Remembered>) -> Result<(), CommandError> {
+    let Some(operation) = remembered.and_then(|remembered| remembered.operation.as_ref()) else { return Ok(()) };
+    let state = operation.state();
+    let what = format!("operation {} is under way ({}) and runs its jobs itself", state.id.0, state.phase.as_str());
+    Err(CommandError::NotRun(format!("{what}; wait for its end")))
+}
+
+/// The parallelism of the job that an earlier command with this id has begun; none if there is none.
+fn begun(facts: &ClusterFacts, own: &str) -> Option<u32> {
+    let job = facts.jobs.iter().find(|job| job.id == own && job.state.live())?;
+    job.vertices.iter().map(|vertex| vertex.parallelism).max()
 }
 
 /// How the job is run.
@@ -139,7 +175,7 @@ fn selector(select: &JobSelector) -> &str {
 
 /// Where it starts from; none only where the user says so.
 fn start(
-    site: &Site,
+    remembered: Option<&Remembered>,
     job: &str,
     from: Option<String>,
     empty: bool,
@@ -154,16 +190,12 @@ fn start(
     if from.is_some() {
         return Ok(from);
     }
-    let Some(remembered) = &site.remembered else {
+    let Some(remembered) = remembered else {
         let allowed = "is needed without --cluster, where a path may be recorded; --empty starts without any state";
         return Err(CommandError::option("--from", None, allowed));
     };
-    if let Some(operation) = &remembered.operation {
-        let state = operation.state();
-        let what = format!("operation {} is under way ({}) and runs it itself", state.id.0, state.phase.as_str());
-        let allowed = format!("is needed: {what}; wait for its end, or name the path");
-        return Err(CommandError::option("--from", None, allowed));
-    }
+    // What could not be read may name another path, or say that the job is somebody's.
+    let known = known.filter(|_| remembered.unseen.is_empty());
     known.and_then(|known| known.path.clone()).map(Some).ok_or_else(|| {
         let unseen =
             if remembered.unseen.is_empty() { String::new() } else { format!(" ({})", remembered.unseen.join("; ")) };

@@ -63,10 +63,16 @@ pub(super) struct Site {
 /// The object whose hook it is.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
+    /// Its namespace and name.
     pub(super) id: ObjectId,
     /// `metadata.generation`, or a hash of the text.
     pub(super) generation: u64,
+    /// What it scales.
     pub(super) target: TargetRef,
+    /// What is wrong with its text.
+    pub(super) flaws: Vec<String>,
+    /// Policies that take no part; nothing is lowered while there are any.
+    pub(super) faults: Vec<String>,
 }
 
 /// What a cluster remembers of an object's operations.
@@ -80,6 +86,8 @@ pub(super) struct Remembered {
     pub(super) left: Left,
     /// The annotation of the target that names savepoints.
     pub(super) annotation: Option<String>,
+    /// Whether there is a ScaleRecord.
+    pub(super) recorded: bool,
     /// What could not be read, and why.
     pub(super) unseen: Vec<String>,
 }
@@ -89,6 +97,16 @@ impl Site {
     pub(super) fn flink(&self) -> Result<&Flink, CommandError> {
         let flink = self.spec.pre_scale.iter().find_map(Item::flink);
         flink.ok_or_else(|| CommandError::NoHook { object: self.name(), why: Vec::new() })
+    }
+
+    /// Refuses an object that is not in order.
+    pub(super) fn in_order(&self) -> Result<(), CommandError> {
+        match &self.object {
+            Some(object) if !object.flaws.is_empty() => {
+                Err(CommandError::NotInOrder { object: self.name(), why: object.flaws.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The target; an empty one for a bare JobManager, whose hook refers to nothing.
@@ -214,8 +232,10 @@ fn hook(chosen: &[Document], world: &World) -> Result<(Object, HookSpec), Comman
     let [(document, report, validated)] = several.as_slice() else {
         return Err(CommandError::Several(several.iter().map(|(document, ..)| name(document)).collect()));
     };
+    let mut flaws = Vec::new();
     for finding in errors(Some(report)) {
         eprintln!("{} {finding}", place(document, finding));
+        flaws.push(finding.problem.to_string());
     }
     let Some((target, spec)) = validated.target.clone().zip(flink_hooks(validated)) else {
         let faults = validated.subject.as_ref().map(|subject| subject.faults.as_slice()).unwrap_or_default();
@@ -224,7 +244,9 @@ fn hook(chosen: &[Document], world: &World) -> Result<(Object, HookSpec), Comman
     };
     let id = ObjectId::new(document.namespace(), document.name());
     let generation = validated.subject.as_ref().map_or(0, |subject| subject.generation);
-    Ok((Object { id, generation, target }, spec))
+    let faults = validated.subject.iter().flat_map(|subject| &subject.faults);
+    let faults = faults.map(|fault| fault.message.clone()).collect();
+    Ok((Object { id, generation, target, flaws, faults }, spec))
 }
 
 fn name(document: &Document) -> String {
@@ -240,11 +262,21 @@ fn flink_hooks(validated: &Validated) -> Option<HookSpec> {
 /// What the cluster remembers. What cannot be read is told, and is not taken for something that is not there.
 async fn remember(glance: &Glance, object: &Object) -> Remembered {
     let now = Now { tick: Tick(0), wall: Timestamp::now() };
-    let mut all = Remembered { now, operation: None, left: Left::default(), annotation: None, unseen: Vec::new() };
+    let mut all = Remembered {
+        now,
+        operation: None,
+        left: Left::default(),
+        annotation: None,
+        recorded: false,
+        unseen: Vec::new(),
+    };
     let ObjectId { namespace, name } = &object.id;
     match glance.object(&Kind::ScaleRecord, namespace, name).await {
         Ok(None) => {}
-        Ok(Some(record)) => all.read(&record["status"]),
+        Ok(Some(record)) => {
+            all.recorded = true;
+            all.read(&record["status"]);
+        }
         Err(unseen) => all.unseen.push(format!("ScaleRecord {namespace}/{name}: {}", unseen.why)),
     }
     let target = &object.target;

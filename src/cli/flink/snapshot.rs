@@ -69,9 +69,10 @@ pub(super) async fn snapshot(arguments: Arguments) -> Printed {
     let Arguments { place, job, savepoint, directory, format, id, output } = arguments;
     if let Some(directory) = directory.as_deref().filter(|directory| !is_state_path(directory)) {
         let allowed = "is not an address such as s3://bucket/savepoints, or an absolute path";
-        return Err(CommandError::option("--directory", Some(directory), allowed));
+        return Err(CommandError::option("--directory", Some(&without_password(directory)), allowed));
     }
     let site = find(place).await?;
+    site.in_order()?;
     let flink = site.flink()?;
     let what = if savepoint { savepoint_of(flink, directory, format) } else { What::Checkpoint(flink.checkpoint.kind) };
     let operation = id_or_new(id);
@@ -182,7 +183,7 @@ fn text(taken: &[Taken]) -> String {
                 let took = milliseconds.map(|took| format!(", took {}", tidegate_calculator::time::Span(took)));
                 format!("{kind}{number}{}{}", path.unwrap_or_default(), took.unwrap_or_default())
             }
-            Err(why) => why.clone(),
+            Err(why) => without_password(why),
         };
         // Writing to a text cannot fail.
         let _ = writeln!(text, "{word:6}  {job:width$}  {id}  {end}  (trigger {trigger})");
@@ -202,7 +203,7 @@ fn json(operation: &OperationId, taken: &[Taken]) -> Value {
             ("id", json!(done.and_then(|done| done.id))),
             ("path", json!(done.and_then(|done| done.path.as_deref().map(without_password)))),
             ("tookMilliseconds", json!(taken.milliseconds)),
-            ("error", json!(taken.end.as_ref().err())),
+            ("error", json!(taken.end.as_ref().err().map(|why| without_password(why)))),
         ])
     };
     json!({ "id": operation.0, "snapshots": taken.iter().map(one).collect::<Vec<_>>() })

@@ -14,7 +14,7 @@ use super::error::CommandError;
 use super::look::{self, Seen};
 use super::report::{self, Report, without_password};
 use super::site::{Place, Remembered, Site, find};
-use super::{Output, Printed, UNDONE};
+use super::{BAD_INPUT, Output, Printed, UNDONE};
 
 /// The arguments of this subcommand.
 #[derive(Debug, clap::Args)]
@@ -45,9 +45,27 @@ pub(super) struct Arguments {
 pub(super) async fn status(arguments: Arguments) -> Printed {
     let Arguments { place, replicas, output } = arguments;
     let site = find(place).await?;
-    let seen = look::inspect(&site).await?;
+    let faults = site.object.iter().flat_map(|object| &object.faults);
+    let faults: Vec<&str> = faults.map(String::as_str).collect();
+    if !faults.is_empty() {
+        eprintln!("lowering is forbidden until the policies are mended: {}", without_password(&faults.join("; ")));
+    }
+    let ill = !faults.is_empty() || site.in_order().is_err();
+    let seen = match look::inspect(&site).await {
+        Err(error) if ill => {
+            // What is wrong with the object comes first; Flink's failure is told beside it.
+            eprintln!("error: {} ({})", error.shown(), error.reason());
+            let flaws = site.object.iter().flat_map(|object| object.flaws.iter().chain(&object.faults));
+            return Err(CommandError::NotInOrder { object: site.id().to_string(), why: flaws.cloned().collect() });
+        }
+        seen => seen?,
+    };
     let report = report(&site, &seen, replicas).await?;
-    let code = if seen.missed.is_some() { UNDONE } else { 0 };
+    let code = match &seen.missed {
+        _ if ill => BAD_INPUT,
+        Some(_) => UNDONE,
+        None => 0,
+    };
     let text = match output {
         Output::Text => report.text(),
         Output::Json => report.json(),
@@ -237,7 +255,7 @@ fn unknown(site: &Site, seen: &Seen) -> Vec<String> {
     let mut unknown = Vec::new();
     if !seen.target {
         let why = match &seen.missed {
-            Some(failure) => format!("the target could not be seen ({})", failure.text),
+            Some(failure) => format!("the target could not be seen ({})", without_password(&failure.text)),
             None => "no cluster is looked at".to_owned(),
         };
         unknown.extend([

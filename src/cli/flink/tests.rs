@@ -44,7 +44,11 @@ async fn run(text: &str, words: &[&str]) -> Result<String, (String, &'static str
         Command::Snapshot(arguments) => snapshot::snapshot(arguments).await,
         Command::Restore(arguments) => restore::restore(arguments).await,
     };
-    done.map(|(text, _)| text).map_err(|error| (error.to_string(), error.reason(), error.code()))
+    let done = done.map(|(text, code)| {
+        assert_eq!(code, 0, "{text}");
+        text
+    });
+    done.map_err(|error| (error.shown(), error.reason(), error.code()))
 }
 
 async fn refused(text: &str, words: &[&str]) -> (String, &'static str, u8) {
@@ -98,6 +102,24 @@ async fn an_object_without_a_hook_says_why() {
     let broken = ENRICH.replace("restUrl: \"http://127.0.0.1:1\"", "restUrl: \"ftp://x\"");
     let (text, ..) = refused(&broken, &["status", "-f", "FILE"]).await;
     assert!(text.contains("spec.hooks.preScale[0].flink.restUrl"), "{text}");
+}
+
+#[tokio::test]
+async fn an_object_that_is_not_in_order_is_not_obeyed() {
+    let broken = ENRICH.replace("minReplicaCount: 1", "minReplicaCount: 1\n  maxReplicaCount: zzz");
+    for words in [&["snapshot", "-f", "FILE"][..], &["restore", "-f", "FILE", "--job", "enrich", "--empty"]] {
+        let (text, reason, code) = refused(&broken, words).await;
+        assert!(text.contains("maxReplicaCount"), "{text}");
+        assert_eq!((reason, code), ("ObjectInvalid", BAD_INPUT));
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_takes_no_part_is_said_beside_what_is_seen() {
+    let missing = ENRICH.replace("policies: flink-safe", "policies: \"flink-safe,missing\"");
+    let (text, reason, code) = refused(&missing, &["status", "-f", "FILE"]).await;
+    assert!(text.contains("ScalingPolicy shop/missing is not in these files"), "{text}");
+    assert_eq!((reason, code), ("ObjectInvalid", BAD_INPUT));
 }
 
 #[tokio::test]
@@ -163,7 +185,7 @@ fn what_cannot_be_read_of_a_record_is_not_taken_for_nothing() {
     let read = |operation: serde_json::Value| {
         let now = Now { tick: Tick(0), wall: jiff::Timestamp::UNIX_EPOCH };
         let left = tidegate_engine::Left::default();
-        let mut all = Remembered { now, operation: None, left, annotation: None, unseen: Vec::new() };
+        let mut all = Remembered { now, operation: None, left, annotation: None, recorded: true, unseen: Vec::new() };
         all.read(&json!({ "operation": operation }));
         all
     };

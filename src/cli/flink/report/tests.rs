@@ -265,6 +265,8 @@ fn a_password_in_an_address_is_never_shown() {
         ("abfs://flink@account.dfs.core.windows.net/sp", "abfs://flink@account.dfs.core.windows.net/sp"),
         ("file:/tmp/a:b@c", "file:/tmp/a:b@c"),
         ("stopped at s3://key:canary@bucket/sp", "stopped at s3://key:***@bucket/sp"),
+        (r#"{"a":"s3://k:canary@b/1","b":"s3://l:canary@c/2"}"#, r#"{"a":"s3://k:***@b/1","b":"s3://l:***@c/2"}"#),
+        ("http://jobs failed at s3://k:canary@b/1", "http://jobs failed at s3://k:***@b/1"),
         ("adaptive", "adaptive"),
     ];
     for (text, shown) in cases {

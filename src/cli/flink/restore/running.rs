@@ -1,18 +1,18 @@
 //! Runs the job once: after every answer that does not say for certain what happened, its id tells.
 
 use std::time::Duration;
-use tidegate_engine::ports::Operations as _;
 
 use tidegate_calculator::operation::facts::{JobFacts, JobState};
-use tidegate_calculator::operation::spec::Flink;
+use tidegate_calculator::operation::spec::{ClaimMode, Flink};
 use tidegate_calculator::operation::{Action, Class, Failure, Outcome};
+use tidegate_engine::ports::Operations as _;
 use tokio::time::{Instant, sleep};
 
 use super::super::error::CommandError;
 use super::super::look;
 use super::super::report::without_password;
 use super::super::site::Site;
-use super::Plan;
+use super::{Plan, check};
 
 /// How long a step rests before it is asked again.
 const POLL: Duration = Duration::from_secs(1);
@@ -27,12 +27,12 @@ pub(super) struct Runs {
 /// Runs the job and waits until all of it runs, as long as the hook would wait for it.
 pub(super) async fn run(site: &Site, flink: &Flink, plan: &Plan) -> Result<Runs, CommandError> {
     let until = Instant::now() + flink.verify.timeout.duration();
-    submit(site, plan, until).await?;
+    submit(site, flink, plan, until).await?;
     runs(site, flink, plan, until).await
 }
 
 /// Sends the run, unless the JobManager knows its id already.
-async fn submit(site: &Site, plan: &Plan, until: Instant) -> Result<(), CommandError> {
+async fn submit(site: &Site, flink: &Flink, plan: &Plan, until: Instant) -> Result<(), CommandError> {
     let mut last = Failure::new(Class::Unavailable, "the JobManager does not answer");
     while Instant::now() < until {
         match state(site, plan).await {
@@ -42,6 +42,15 @@ async fn submit(site: &Site, plan: &Plan, until: Instant) -> Result<(), CommandE
                 if last.class != Class::Unavailable && last.class != Class::Lost && last.class != Class::Conflict {
                     // It was refused, and nothing runs under its id.
                     return Err(CommandError::NotRun(format!("job {} was not run: {}", plan.job, last.text)));
+                }
+                // Somebody else may have run it meanwhile.
+                match site.hooks.cluster_facts(&site.target(), flink).await {
+                    Ok(facts) => check(&facts, &plan.job, &plan.id)?,
+                    Err(failure) => {
+                        last = failure;
+                        sleep(POLL).await;
+                        continue;
+                    }
                 }
                 let action = Action::RunJar { job: plan.job.clone(), id: plan.id.clone(), run: plan.run.clone() };
                 if let Outcome::Failed(failure) = perform(site, &action).await {
@@ -74,9 +83,15 @@ async fn perform(site: &Site, action: &Action) -> Outcome {
 /// A run that Flink took and that came to nothing: its id is spent, and the savepoint is as it was.
 fn ended(plan: &Plan, state: JobState, last: &Failure) -> CommandError {
     let why = if last.class == Class::Unavailable { String::new() } else { format!(": {}", last.text) };
-    let from = plan.run.savepoint.as_deref().map_or_else(|| "any savepoint".to_owned(), without_password);
+    let untouched = match plan.run.savepoint.as_deref() {
+        // Flink may delete what it has claimed.
+        Some(path) if plan.run.claim_mode == ClaimMode::NoClaim => {
+            format!("Nothing has touched {}; t", without_password(path))
+        }
+        _ => "T".to_owned(),
+    };
     let text = format!(
-        "job {} has ended as {}: {}{why}; Flink's exceptions of it say more. Nothing has touched {from}; the next try needs another --id",
+        "job {} has ended as {}: {}{why}; Flink's exceptions of it say more. {untouched}he next try needs another --id",
         plan.job,
         plan.id,
         look::state(state)
@@ -158,6 +173,18 @@ mod tests {
             p95: None,
             restarts: Some(restarts),
         }
+    }
+
+    #[test]
+    fn what_flink_has_claimed_is_not_said_to_be_untouched() {
+        let nothing = Failure::new(Class::Unavailable, "");
+        let mut plan = plan(Some("/sp/savepoint-1"));
+        plan.run.claim_mode = ClaimMode::NoClaim;
+        let text = ended(&plan, JobState::Failed, &nothing).to_string();
+        assert!(text.contains("Nothing has touched /sp/savepoint-1; the next try needs another --id"), "{text}");
+        plan.run.claim_mode = ClaimMode::Claim;
+        let text = ended(&plan, JobState::Failed, &nothing).to_string();
+        assert!(!text.contains("touched") && text.ends_with("The next try needs another --id"), "{text}");
     }
 
     #[test]

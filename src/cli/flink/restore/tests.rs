@@ -87,6 +87,85 @@ fn a_second_job_of_one_name_is_refused() {
 }
 
 #[test]
+fn what_cannot_be_read_is_no_ground_to_run_from() {
+    let remembered = |unseen: Vec<String>| Remembered {
+        now: tidegate_calculator::time::Now {
+            tick: tidegate_calculator::time::Tick(0),
+            wall: jiff::Timestamp::UNIX_EPOCH,
+        },
+        operation: None,
+        left: tidegate_engine::Left::default(),
+        annotation: Some("s3://b/1".to_owned()),
+        recorded: true,
+        unseen,
+    };
+    let known = Parked { path: Some("s3://b/1".to_owned()), ..Parked::default() };
+    let path = Some("s3://b/1".to_owned());
+    assert_eq!(start(Some(&remembered(Vec::new())), "enrich", None, false, Some(&known)).unwrap(), path);
+    let unseen = remembered(vec!["ScaleRecord shop/enrich: forbidden".to_owned()]);
+    let error = start(Some(&unseen), "enrich", None, false, Some(&known)).unwrap_err();
+    assert!(error.to_string().contains("ScaleRecord shop/enrich: forbidden"), "{error}");
+    assert_eq!(start(Some(&unseen), "enrich", path.clone(), false, None).unwrap(), path);
+}
+
+#[test]
+fn an_operation_under_way_runs_its_jobs_itself() {
+    let idle = Remembered {
+        now: tidegate_calculator::time::Now {
+            tick: tidegate_calculator::time::Tick(0),
+            wall: jiff::Timestamp::UNIX_EPOCH,
+        },
+        operation: None,
+        left: tidegate_engine::Left::default(),
+        annotation: None,
+        recorded: true,
+        unseen: Vec::new(),
+    };
+    assert!(at_rest(None).is_ok() && at_rest(Some(&idle)).is_ok());
+    let item = tidegate_calculator::operation::spec::Item {
+        work: tidegate_calculator::operation::spec::Work::Flink(Box::default()),
+        ..tidegate_calculator::operation::spec::Item::default()
+    };
+    let begin = tidegate_calculator::operation::Begin {
+        attempt: 1,
+        from: 2,
+        to: 1,
+        spec: tidegate_calculator::operation::spec::HookSpec { pre_scale: vec![item], post_scale: Vec::new() },
+        ..tidegate_calculator::operation::Begin::default()
+    };
+    let operation = tidegate_calculator::operation::Operation::begin(begin, tidegate_calculator::time::Tick(0));
+    assert!(operation.is_some());
+    let busy = Remembered { operation, ..idle };
+    let error = at_rest(Some(&busy)).unwrap_err();
+    assert!(error.to_string().ends_with("and runs its jobs itself; wait for its end"), "{error}");
+    assert_eq!(error.code(), 1);
+}
+
+#[test]
+fn a_flink_deployment_is_left_to_its_operator_wherever_it_is_asked() {
+    let target = |api: &str| TargetRef { api_version: api.into(), ..TargetRef::default() };
+    assert!(not_by_operator(&target("apps/v1"), "enrich").is_ok());
+    let error = not_by_operator(&target("flink.apache.org/v1beta1"), "enrich").unwrap_err();
+    assert!(error.to_string().contains("is not possible for a FlinkDeployment"), "{error}");
+}
+
+#[test]
+fn what_was_begun_is_found_by_its_id() {
+    let vertex = |parallelism| tidegate_calculator::operation::facts::Vertex {
+        id: "a".to_owned(),
+        parallelism,
+        running: 0,
+        group: String::new(),
+        upper: None,
+        max_parallelism: 128,
+    };
+    let own = JobFacts { vertices: vec![vertex(1), vertex(3)], ..job("6e", JobState::Created) };
+    let all = facts(true, vec![own, job("aa", JobState::Running)]);
+    assert_eq!((begun(&all, "6e"), begun(&all, "bb")), (Some(3), None));
+    assert_eq!(begun(&facts(true, vec![job("6e", JobState::Failed)]), "6e"), None);
+}
+
+#[test]
 fn the_parallelism_is_given_recorded_or_what_is_free() {
     let known = |parallelism| Some(Parked { parallelism, ..Parked::default() });
     let of = |given, known: Option<Parked>, free| parallelism_of(given, known.as_ref(), free).ok();

@@ -1,13 +1,13 @@
 //! Takes one snapshot: triggers it, asks what became of it, and gives up when a hook would.
 
 use std::time::Duration;
-use tidegate_engine::ports::Operations as _;
 
 use tidegate_calculator::operation::facts::{Look, SnapshotFacts};
 use tidegate_calculator::operation::ids::{self, Kind, OperationId};
 use tidegate_calculator::operation::progress::Job;
 use tidegate_calculator::operation::spec::{CheckpointType, SavepointFormat};
 use tidegate_calculator::operation::{Action, Class, Outcome};
+use tidegate_engine::ports::Operations as _;
 use tidegate_scalers::flink::client::{FlinkClient, JobId};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -55,7 +55,9 @@ pub(super) struct Taken {
 /// A snapshot that is complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Done {
+    /// Its number, as far as Flink says it.
     pub(super) id: Option<u64>,
+    /// Where it is.
     pub(super) path: Option<String>,
 }
 

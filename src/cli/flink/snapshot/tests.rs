@@ -11,14 +11,14 @@ fn taken(job: &str, end: Result<Done, &str>, milliseconds: Option<i64>) -> Taken
 
 fn both() -> [Taken; 2] {
     let done = Done { id: Some(7), path: Some("s3://key:canary@bucket/sp".to_owned()) };
-    [taken("enrich", Ok(done), Some(412)), taken("a", Err("it was declined"), None)]
+    [taken("enrich", Ok(done), Some(412)), taken("a", Err("it was declined at s3://key:canary@bucket/sp"), None)]
 }
 
 #[test]
 fn each_job_has_its_line() {
     let expected = "\
 OK      enrich  6e  savepoint 7 at s3://key:***@bucket/sp, took 0.4 s  (trigger ab)
-FAILED  a       6e  it was declined  (trigger ab)
+FAILED  a       6e  it was declined at s3://key:***@bucket/sp  (trigger ab)
 ";
     assert_eq!(text(&both()), expected);
 }
@@ -32,7 +32,7 @@ fn programs_get_every_field_every_time() {
         },
         {
             "job": "a", "jobId": "6e", "kind": "savepoint", "trigger": "ab", "completed": false, "id": null,
-            "path": null, "tookMilliseconds": null, "error": "it was declined",
+            "path": null, "tookMilliseconds": null, "error": "it was declined at s3://key:***@bucket/sp",
         },
     ] });
     assert_eq!(json(&OperationId("cd".to_owned()), &both()), expected);
