@@ -284,16 +284,19 @@ fn drained() {
     // Busy before it looks whether it may take an item: who sees nobody busy knows that nobody takes one.
     let worker = format!(
         "while true; do
-           {ask} INCR drain-busy >/dev/null
-           if [ \"$({ask} EXISTS drain-flag)\" = 0 ] && [ -n \"$({ask} RPOP drain-items)\" ]; then
-             {ask} INCR drain-begun >/dev/null; sleep 0.7; {ask} INCR drain-done >/dev/null
+           if [ \"$({ask} EXISTS drain-flag)\" = 0 ]; then
+             {ask} INCR drain-busy >/dev/null
+             if [ \"$({ask} EXISTS drain-flag)\" = 0 ] && [ -n \"$({ask} RPOP drain-items)\" ]; then
+               {ask} INCR drain-begun >/dev/null; sleep 0.7; {ask} INCR drain-done >/dev/null
+             fi
+             {ask} DECR drain-busy >/dev/null
            fi
-           {ask} DECR drain-busy >/dev/null; sleep 0.1
+           sleep 0.1
          done"
     );
     // The flag goes by itself if nobody takes it away.
     let drain = format!(
-        "{ask} SET drain-flag 1 EX 60; n=0
+        "{ask} SET drain-flag 1 EX 300; n=0
          while [ $n -lt 3 ]; do [ \"$({ask} GET drain-busy)\" = 0 ] && n=$((n+1)) || n=0; sleep 0.05; done"
     );
     let resume = format!("{ask} DEL drain-flag");

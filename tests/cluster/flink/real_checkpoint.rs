@@ -104,10 +104,11 @@ fn rocksdb() {
     println!("{} records, each left exactly once", fleet.counts_exactly_once(&job));
 }
 
-/// Flink's scheduler rests for a while after the job has begun, as it does for 30 s by default, and passes over a checkpoint meanwhile.
+/// Flink's scheduler rests for a while after the job has begun, as it does for 30 s by default, and passes over a checkpoint meanwhile. Here it is
+/// longer, so that it lasts until the new TaskManager has come on a busy machine.
 fn rests() {
     let plan = Plan::new(NEWEST).with("execution.checkpointing.interval", "1 h");
-    let plan = plan.with("jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling", "30 s");
+    let plan = plan.with("jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling", "75 s");
     let mut fleet = Fleet::start("rests", &plan, 1);
     let job = fleet.submit(2, &json!({}));
     fleet.policy(&hook(&fleet));
