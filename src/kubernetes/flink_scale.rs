@@ -3,7 +3,8 @@
 //! The Flink Kubernetes Operator obeys no spec with fewer than one TaskManager, and the job would go on. So zero replicas are written as
 //! `spec.job.state: suspended`, with which the operator keeps the job's state by its upgrade mode, and the number of TaskManagers stays what it
 //! was. An annotation says that the job was suspended in order to scale. One that a person has suspended has the replicas of its spec, and it
-//! is for that person to resume it.
+//! is for that person to resume it. Not told apart yet: zero that is written over a person's suspension, and an annotation that outlived a job which
+//! somebody else has resumed.
 
 use k8s_openapi::api::autoscaling::v1::{Scale, ScaleSpec, ScaleStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
