@@ -59,6 +59,19 @@ pub struct ClusterFacts {
     pub task_managers: Vec<TaskManager>,
 }
 
+impl ClusterFacts {
+    /// TaskManagers that have said which slots they have. One is listed with none for a moment between its registration and its first
+    /// report, and a job that is run then would not get its slots.
+    pub fn reported(&self) -> usize {
+        self.task_managers.iter().filter(|manager| manager.slots > 0).count()
+    }
+
+    /// The slots of one TaskManager: of the smallest that has said how many it has; absent if none has.
+    pub fn slots_per(&self) -> Option<u32> {
+        self.task_managers.iter().map(|manager| manager.slots).filter(|slots| *slots > 0).min()
+    }
+}
+
 /// How a cluster schedules jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scheduler {
@@ -79,7 +92,7 @@ pub struct TaskManager {
     pub id: String,
     /// The host in its path.
     pub host: String,
-    /// All slots.
+    /// All slots; 0 until it has said how many.
     pub slots: u32,
     /// Slots that no job uses.
     pub free: u32,

@@ -314,7 +314,7 @@ impl Operation {
             plan.insert(place, Stage::Run);
         }
         if let Some(cluster) = &facts.cluster {
-            let slots = cluster.task_managers.iter().map(|manager| manager.slots).min();
+            let slots = cluster.slots_per();
             self.state.slots_per = self.state.slots_per.or(slots);
             self.state.cooldown = effective_cooldown(self.state.cooldown, cluster, jobs);
         }

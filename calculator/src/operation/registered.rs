@@ -12,8 +12,8 @@ impl Operation {
     pub(super) fn registered_next(&mut self, at: Span) -> Next {
         let goal = usize::try_from(self.state.goal()).unwrap_or(usize::MAX);
         let cluster = self.flight.facts_since(self.state.entered).and_then(|facts| facts.cluster.as_ref());
-        let slots = cluster.and_then(|cluster| cluster.task_managers.iter().map(|manager| manager.slots).min());
-        if cluster.is_some_and(|cluster| cluster.task_managers.len() >= goal) {
+        if let Some(cluster) = cluster.filter(|cluster| cluster.reported() >= goal) {
+            let slots = cluster.slots_per();
             if self
                 .state
                 .spec

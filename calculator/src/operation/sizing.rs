@@ -55,7 +55,7 @@ impl Sizing {
             shape: Shape::met(job, known.iter().find(|shape| shape.fits(job))),
         };
         let jobs: Vec<SizedJob> = cluster.jobs.iter().filter(|job| flink.looks_after(job)).map(sized).collect();
-        let slots_per = cluster.task_managers.iter().map(|manager| manager.slots).min();
+        let slots_per = cluster.slots_per();
         let following = cluster.scheduler == Scheduler::Reactive || facts.deployment.is_some();
         (!jobs.is_empty()).then_some(Self { slots_per, following, jobs })
     }

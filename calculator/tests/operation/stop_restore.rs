@@ -211,6 +211,17 @@ fn taskmanagers_that_never_register_are_taken_away_again_and_no_job_is_stopped()
 }
 
 #[test]
+fn a_taskmanager_that_has_not_said_its_slots_yet_is_waited_for() {
+    for mut driver in [driver(1, 2), waking(Some("s3://bucket/sp/old"))] {
+        // Listed after 5 s, with its slots after 8 s.
+        driver.world.report = 3_000;
+        driver.world.advance(driver.world.now + 10_000);
+        assert_eq!(driver.run(), Phase::Done, "{}", driver.tail());
+        assert_eq!(driver.world.jobs.last().unwrap().parallelism, 4, "{}", driver.tail());
+    }
+}
+
+#[test]
 fn a_plan_that_flink_refuses_stops_no_job() {
     let plans = [(Class::Config, Phase::Failed, "RunPlanInvalid"), (Class::Gone, Phase::Aborted, "JarMissing")];
     for (class, phase, reason) in plans {

@@ -58,6 +58,8 @@ pub(crate) struct World {
     /// The JobManager answers from this moment on.
     pub(crate) up_at: i64,
     pub(crate) registration: i64,
+    /// How long a registered TaskManager is listed without a slot.
+    pub(crate) report: i64,
     pub(crate) never_register: bool,
     pub(crate) run_fails: u32,
     pub(crate) plan_fails: Option<Class>,
@@ -90,6 +92,7 @@ impl World {
             ghost_until: 0,
             up_at: 0,
             registration: 5_000,
+            report: 0,
             never_register: false,
             run_fails: 0,
             plan_fails: None,
@@ -112,8 +115,11 @@ impl World {
     }
 
     pub(crate) fn slots(&self) -> u32 {
-        let count = self.workers.iter().filter(|worker| self.registered(worker)).count();
-        u32::try_from(count).unwrap() * SLOTS
+        self.workers.iter().filter(|worker| self.registered(worker)).map(|worker| self.slots_of(worker)).sum()
+    }
+
+    fn slots_of(&self, worker: &Worker) -> u32 {
+        if worker.registers.saturating_add(self.report) <= self.now { SLOTS } else { 0 }
     }
 
     fn registered(&self, worker: &Worker) -> bool {
@@ -206,9 +212,10 @@ impl World {
         let mut slots_used: u32 =
             self.jobs.iter().filter(|job| job.state == JobState::Running).map(|job| job.parallelism).sum();
         let managers = self.workers.iter().filter(|worker| self.registered(worker)).map(|worker| {
-            let used = slots_used.min(SLOTS);
+            let slots = self.slots_of(worker);
+            let used = slots_used.min(slots);
             slots_used -= used;
-            TaskManager { id: worker.name.clone(), host: "10.0.0.1".to_owned(), slots: SLOTS, free: SLOTS - used }
+            TaskManager { id: worker.name.clone(), host: "10.0.0.1".to_owned(), slots, free: slots - used }
         });
         let ghost = TaskManager { id: "gone".to_owned(), host: "10.0.0.9".to_owned(), slots: SLOTS, free: SLOTS };
         let ghost = (self.ghost_until > self.now).then_some(ghost);

@@ -424,13 +424,7 @@ impl Read<'_> {
     }
 
     async fn cluster(&self, slots_each: Option<u32>) -> Result<Cluster, ReadError> {
-        let overview = self.client.overview(self.left()).await?;
-        let of_each = overview.slots_total.checked_div(overview.task_managers).filter(|slots| *slots > 0);
-        Ok(Cluster {
-            task_managers: overview.task_managers,
-            slots_each: slots_each.or(of_each).unwrap_or(1),
-            slots_used: overview.slots_total.saturating_sub(overview.slots_available),
-        })
+        Ok(Cluster::of(&self.client.task_managers(self.left()).await?, slots_each))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Shape;
+use crate::flink::client::cluster::TaskManager;
 
 /// What is there for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,18 @@ pub(super) fn needed(shape: &Shape, parallelism: &[u32]) -> u32 {
 }
 
 impl Cluster {
+    /// What registered TaskManagers say. `slots_each` is what the user says that each has; else it is what the smallest of them has. One has
+    /// none for a moment between its registration and its first report: it would make the others look smaller.
+    pub(in crate::flink) fn of(managers: &[TaskManager], slots_each: Option<u32>) -> Self {
+        let smallest = managers.iter().map(|manager| manager.slots_number).filter(|slots| *slots > 0).min();
+        let used = managers.iter().map(|manager| manager.slots_number.saturating_sub(manager.free_slots));
+        Self {
+            task_managers: u32::try_from(managers.len()).unwrap_or(u32::MAX),
+            slots_each: slots_each.or(smallest).unwrap_or(1),
+            slots_used: used.fold(0, u32::saturating_add),
+        }
+    }
+
     /// The same without this job: what is left are the slots of others, for which TaskManagers are needed as well.
     pub(in crate::flink) fn beside(self, own: u32) -> Self {
         Self { slots_used: self.slots_used.saturating_sub(own), ..self }

@@ -189,6 +189,18 @@ fn slots_are_shared_within_a_group() {
 }
 
 #[test]
+fn a_taskmanager_without_a_report_makes_the_others_no_smaller() {
+    let manager = |slots, free| {
+        let text = format!(r#"{{"id":"a","path":"b","slotsNumber":{slots},"freeSlots":{free}}}"#);
+        serde_json::from_str(&text).unwrap()
+    };
+    let managers = [manager(4, 1), manager(0, 0), manager(4, 4)];
+    assert_eq!(Cluster::of(&managers, None), Cluster { task_managers: 3, slots_each: 4, slots_used: 3 });
+    assert_eq!(Cluster::of(&managers, Some(8)).slots_each, 8, "what the user says counts");
+    assert_eq!(Cluster::of(&managers[1..2], None), Cluster { task_managers: 1, slots_each: 1, slots_used: 0 });
+}
+
+#[test]
 fn of_what_was_wanted_within_the_delay_the_highest_counts() {
     let (mut wishes, delay) = (Wishes::default(), Duration::from_hours(1));
     let mut at = |minutes: i64, wish| {
