@@ -216,6 +216,10 @@ impl Operation {
                 self.lost(index, kind, at);
             }
             (ours, None) => self.missing(index, kind, ours, at),
+            // The state and the list of snapshots are answers of their own: the list may be from before the end.
+            (_, Some(_)) if kind == Kind::Stop && !self.flight.missing_for(&format!("savepoint:{id}"), at, STALE) => {
+                self.flight.rest(Action::LookForSnapshot { job: id, kind }, Span(at.0 + STALE.0));
+            }
             (_, Some(state)) => self.ended_without(index, kind, state),
         }
     }

@@ -130,6 +130,27 @@ fn a_stop_whose_answer_is_forgotten_is_adopted_from_the_latest_savepoint() {
 }
 
 #[test]
+fn a_list_of_savepoints_from_before_the_end_of_a_stopped_job_is_read_again() {
+    let forgotten = |stale: i64| {
+        let mut driver = stop_restore::driver(3, 1);
+        driver.script = vec![("stop", 1, Fault::CrashAfter)];
+        while driver.crashes == 0 {
+            let next = driver.world.now - driver.begun() + 20;
+            driver.run_until(next);
+        }
+        driver.world.jobs[0].triggers.clear();
+        driver.world.jobs[0].stale_until = driver.world.now + stale;
+        let end = driver.run();
+        (end, driver.reason(), driver.world.runs.len())
+    };
+    // The state is that of this moment, and the list is 3 s old: there is a savepoint all the same.
+    assert_eq!(forgotten(3_000), (Phase::Done, "", 1));
+    // One that is not listed even then is not there for us, and nothing is run without it.
+    let (end, reason, runs) = forgotten(60_000);
+    assert_eq!((end, reason, runs), (Phase::Failed, "SavepointUnknown", 0));
+}
+
+#[test]
 fn a_stop_that_is_forgotten_by_a_jobmanager_that_forgot_the_job_fails_and_says_where_to_look() {
     let mut driver = stop_restore::driver(3, 1);
     driver.script = vec![("stop", 1, Fault::JobManager(false))];

@@ -53,6 +53,8 @@ pub(crate) struct Job {
     pub(crate) fails_at: Option<i64>,
     pub(crate) periodic_at: i64,
     pub(crate) triggers: BTreeMap<String, Trigger>,
+    /// Until then the list of snapshots is the one of before.
+    pub(crate) stale_until: i64,
     pub(crate) batch: bool,
     pub(crate) interval: Option<i64>,
     /// Until then its scheduler passes over checkpoints: its slots have not come, or it rests after another rescale.
@@ -88,6 +90,7 @@ impl Job {
             fails_at: None,
             periodic_at: now + 1_000_000,
             triggers: BTreeMap::new(),
+            stale_until: 0,
             batch: false,
             interval: Some(INTERVAL),
             rests_until: now,
@@ -233,7 +236,7 @@ impl Job {
         Look {
             state: Some(self.state),
             completed: Self::facts_of(self.latest(false), now),
-            savepoint: Self::facts_of(self.latest(true), now),
+            savepoint: Self::facts_of(self.latest(true).filter(|_| self.stale_until <= now), now),
         }
     }
 

@@ -216,8 +216,16 @@ async fn stops(flink: &Flink, client: &FlinkClient, job: &JobId) -> String {
     flink.eventually("the job has ended", || {
         (flink.get(&format!("/jobs/{job}/status"))["status"] == "FINISHED").then_some(())
     });
-    let look = client.look(job, DEADLINE).await.unwrap();
-    assert_eq!(look.savepoint.and_then(|one| one.path).as_ref(), Some(&path), "it stays visible after the stop");
+    let begun = Instant::now();
+    loop {
+        let look = client.look(job, DEADLINE).await.unwrap();
+        if look.savepoint.as_ref().is_some_and(|one| one.path.as_ref() == Some(&path)) {
+            break;
+        }
+        // What a job has to say of its snapshots is up to 3 s old.
+        assert!(begun.elapsed() < PATIENCE, "it stays visible after the stop: {look:?}");
+        sleep(Duration::from_millis(200)).await;
+    }
     client.cancel(job, DEADLINE).await.unwrap();
     path
 }

@@ -92,6 +92,11 @@ async fn every_question_is_answered(flink: &Flink, job: &str) {
     for vertex in &detail.vertices {
         let told = client.vertex(&id, &vertex.id, DEADLINE).await.unwrap();
         assert_eq!(told.subtasks.len(), 2);
+        // Metrics come from the TaskManagers once in 10 s.
+        flink.eventually("the vertex has metrics", || {
+            let named = flink.get(&format!("/jobs/{job}/vertices/{}/metrics", vertex.id));
+            named.as_array().is_some_and(|names| !names.is_empty()).then_some(())
+        });
         assert!(!client.metric_names(&id, &vertex.id, DEADLINE).await.unwrap().is_empty());
         let unknown = client.metrics(&id, &vertex.id, &["busyTimeMsPerSecond", "nope"], DEADLINE).await;
         assert!(unknown.unwrap().is_empty(), "one unknown name, and Flink says nothing");
