@@ -1,7 +1,6 @@
 //! A Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager, and a small node.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +12,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
+use tidegate_loopback::free_port;
 
 use super::audit::{Audit, CREDENTIAL};
 use super::node::Node;
@@ -399,10 +399,6 @@ fn admin() -> String {
 
 fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A process's resident memory in KiB; 0 if it is gone.

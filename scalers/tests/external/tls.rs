@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tidegate_calculator::source::ReadErrorKind;
+use tidegate_loopback::Authority;
 use tidegate_scalers::{Endpoints, Known, check, open};
 use tokio_rustls::TlsAcceptor;
 
@@ -15,33 +12,15 @@ use crate::server::{Server, Trigger, jobs};
 
 /// An authority with a server on it.
 struct Setup {
-    authority: CertifiedIssuer<'static, KeyPair>,
+    authority: Authority,
     server: Server,
 }
 
 impl Setup {
     /// Says 7; with `mutual` to those alone whom the authority knows.
     fn start(mutual: bool) -> Self {
-        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        // A name of its own, or else another authority's signature would look like a forgery of this one's.
-        let name = format!("authority {:?}", &key.public_key_raw()[..8]);
-        parameters.distinguished_name.push(DnType::CommonName, name);
-        let authority = CertifiedIssuer::self_signed(parameters, key).unwrap();
-        let (certificate, key) = issue(&authority);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-        let builder = if mutual {
-            let mut roots = RootCertStore::empty();
-            roots.add(authority.der().clone()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-            builder.unwrap().with_client_cert_verifier(verifier)
-        } else {
-            builder.unwrap().with_no_client_auth()
-        };
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let mut config = builder.with_single_cert(vec![certificate], key).unwrap();
+        let authority = Authority::new();
+        let mut config = authority.serve(mutual);
         // A client that does not say that it speaks HTTP/2 is refused, as by servers in Go.
         config.alpn_protocols = vec![b"h2".to_vec()];
         let server = Server::start_tls(Script::saying(7, true), TlsAcceptor::from(Arc::new(config)));
@@ -51,19 +30,12 @@ impl Setup {
     fn trigger(&self) -> Trigger {
         Trigger::on(&format!("localhost:{}", self.server.port))
     }
-}
 
-fn issue(authority: &CertifiedIssuer<'static, KeyPair>) -> (CertificateDer<'static>, KeyPair) {
-    let key = KeyPair::generate().unwrap();
-    let parameters = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    (parameters.signed_by(&key, authority).unwrap().der().clone(), key)
-}
-
-/// A certificate of the authority for us, and its key, in PEM.
-fn ours(authority: &CertifiedIssuer<'static, KeyPair>) -> (String, String) {
-    let key = KeyPair::generate().unwrap();
-    let parameters = CertificateParams::new(vec!["tidegate".to_owned()]).unwrap();
-    (parameters.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
+    /// A certificate of the authority for us, and its key, in PEM.
+    fn ours(&self) -> (String, String) {
+        let client = self.authority.client("tidegate");
+        (client.certificate.clone(), client.key())
+    }
 }
 
 const TLS: (&str, &str) = ("enableTLS", "true");
@@ -89,13 +61,13 @@ async fn a_private_authority_is_trusted_once_it_is_named() {
 #[tokio::test]
 async fn a_certificate_of_ours_is_shown_where_it_is_wanted() {
     let setup = Setup::start(true);
-    let (cert, key) = ours(&setup.authority);
+    let (cert, key) = setup.ours();
     let ca = setup.authority.pem();
     let pair = [("caCert", ca.as_str()), ("tlsClientCert", &cert), ("tlsClientKey", &key)];
     assert_eq!(setup.trigger().auth(&pair).read().await, jobs(7, true));
     let pair_alone = setup.trigger().with(&[("unsafeSsl", "true")]).auth(&pair[1..]);
     assert_eq!(pair_alone.read().await, jobs(7, true), "a pair switches TLS on");
-    let (cert, key) = ours(&Setup::start(false).authority);
+    let (cert, key) = Setup::start(false).ours();
     let strangers = [("caCert", ca.as_str()), ("tlsClientCert", &cert), ("tlsClientKey", &key)];
     for auth in [&pair[..1], &strangers[..]] {
         let error = setup.trigger().auth(auth).read().await.unwrap_err();
@@ -115,7 +87,7 @@ async fn tls_where_the_server_has_none_and_none_where_it_has_are_told() {
 
 #[test]
 fn half_a_pair_and_what_is_no_certificate_is_a_finding_without_its_text() {
-    let (cert, key) = ours(&Setup::start(false).authority);
+    let (cert, key) = Setup::start(false).ours();
     let cases: &[(&[(&str, &str)], &str)] = &[
         (&[("tlsClientCert", &cert)], "authenticationRef.tlsClientKey: is required with a certificate"),
         (&[("tlsClientKey", &key)], "authenticationRef.tlsClientCert: is required with a key"),

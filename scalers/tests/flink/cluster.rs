@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tidegate_loopback::Guard;
 
 /// How long anything may take on a busy machine; what waits for it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
@@ -485,15 +486,7 @@ impl Flink {
 
     /// The end of what all processes wrote.
     pub(crate) fn logs(&self) -> String {
-        let files = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let files = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
-        let last = |path: PathBuf| {
-            let text = fs::read_to_string(&path).unwrap_or_default();
-            let lines: Vec<_> = text.lines().rev().take(40).collect();
-            let lines: Vec<_> = lines.into_iter().rev().collect();
-            format!("\n--- {}\n{}", path.display(), lines.join("\n"))
-        };
-        files.map(last).collect()
+        tidegate_loopback::logs(self.folder.path())
     }
 }
 
@@ -519,25 +512,3 @@ appender.out.type = CONSOLE
 appender.out.layout.type = PatternLayout
 appender.out.layout.pattern = %d %-5p %c{1} - %m%n
 ";
-
-/// Ends the processes of a folder when we end without doing it, however that happens: a shell that waits for the end of its input, which
-/// comes with our end, kills the pids that are noted and removes the folder.
-#[derive(Debug)]
-struct Guard(Child);
-
-impl Guard {
-    fn over(folder: &Path) -> Self {
-        let script =
-            "trap '' INT TERM HUP; read -r _; for pid in $(ls \"$1/pids\"); do kill -9 \"$pid\"; done; rm -rf \"$1\"";
-        let mut command = Command::new("sh");
-        command.args(["-c", script, "guard"]).arg(folder);
-        Self(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}

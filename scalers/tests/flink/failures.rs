@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tidegate_calculator::source::{Occasion, ReadErrorKind};
+use tidegate_loopback::Authority;
 use tidegate_scalers::Endpoints;
 use tokio::time::{sleep, timeout};
 
 use crate::cluster::{Flink, NEWEST, PATIENCE, Plan, is_there};
-use crate::proxy::{Authority, Proxy, TOKEN};
+use crate::proxy::{Proxy, TOKEN};
 use crate::trigger::{DEADLINE, Told, Trigger, kind, told, until, value};
 
 fn slots(url: &str) -> Trigger {
@@ -43,7 +44,7 @@ async fn credentials(flink: &Flink) {
 }
 
 async fn private_authorities(flink: &Flink) {
-    let (ours, strange) = (Authority::new("ours"), Authority::new("strange"));
+    let (ours, strange) = (Authority::new(), Authority::new());
     let proxy = Proxy::tls(flink.port(), &ours).await;
     let trigger = slots(&format!("https://localhost:{}", proxy.port));
     assert_eq!(trigger.clone().auth(&[("ca", &ours.pem())]).read().await, TWO);

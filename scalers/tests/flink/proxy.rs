@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use tidegate_loopback::Authority;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -27,35 +25,6 @@ struct Counts {
 /// Whom it lets through: whoever has this token.
 pub(crate) const TOKEN: &str = "right-token";
 
-/// An authority and what a server shows that it signed.
-pub(crate) struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    pub(crate) fn new(name: &str) -> Self {
-        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-        parameters.distinguished_name.push(DnType::CommonName, name);
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self { issuer: CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap() }
-    }
-
-    pub(crate) fn pem(&self) -> String {
-        self.issuer.pem()
-    }
-
-    fn acceptor(&self) -> TlsAcceptor {
-        let key = KeyPair::generate().unwrap();
-        let parameters = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let certificate = parameters.signed_by(&key, &self.issuer).unwrap().der().clone();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = builder.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
-        TlsAcceptor::from(Arc::new(config))
-    }
-}
-
 impl Proxy {
     /// One that lets everybody through to this port of ours.
     pub(crate) async fn open(to: u16) -> Self {
@@ -69,7 +38,7 @@ impl Proxy {
 
     /// One that speaks TLS.
     pub(crate) async fn tls(to: u16, authority: &Authority) -> Self {
-        Self::run(to, Some(authority.acceptor()), false).await
+        Self::run(to, Some(TlsAcceptor::from(Arc::new(authority.serve(false)))), false).await
     }
 
     async fn run(to: u16, tls: Option<TlsAcceptor>, guarded: bool) -> Self {

@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tidegate_calculator::source::ReadErrorKind;
+use tidegate_loopback::Authority;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -15,30 +12,15 @@ use crate::server::{Server, Trigger, http};
 
 /// An authority with a server on it.
 struct Setup {
-    authority: CertifiedIssuer<'static, KeyPair>,
+    authority: Authority,
     server: Server,
 }
 
 impl Setup {
     /// Answers 7; with `mutual` to those alone whom the authority knows.
     async fn start(mutual: bool) -> Self {
-        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
-        let (certificate, key) = issue(&authority);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-        let builder = if mutual {
-            let mut roots = RootCertStore::empty();
-            roots.add(authority.der().clone()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-            builder.unwrap().with_client_cert_verifier(verifier)
-        } else {
-            builder.unwrap().with_no_client_auth()
-        };
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = builder.with_single_cert(vec![certificate], key).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let authority = Authority::new();
+        let acceptor = TlsAcceptor::from(Arc::new(authority.serve(mutual)));
         Self { authority, server: Server::start_tls(acceptor, |_| http("200 OK", r#"{"value":7}"#)).await }
     }
 
@@ -49,18 +31,6 @@ impl Setup {
     fn ca(&self) -> String {
         self.authority.pem()
     }
-}
-
-fn issue(authority: &CertifiedIssuer<'static, KeyPair>) -> (CertificateDer<'static>, KeyPair) {
-    let key = KeyPair::generate().unwrap();
-    let parameters = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    (parameters.signed_by(&key, authority).unwrap().der().clone(), key)
-}
-
-fn pem(certificate: &CertificateDer<'_>) -> String {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
-    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
 #[tokio::test]
@@ -84,8 +54,8 @@ async fn a_private_authority_is_trusted_once_it_is_named() {
 #[tokio::test]
 async fn a_certificate_of_ours_is_shown_where_it_is_wanted() {
     let setup = Setup::start(true).await;
-    let (certificate, key) = issue(&setup.authority);
-    let (ca, cert, key) = (setup.ca(), pem(&certificate), key.serialize_pem());
+    let client = setup.authority.client("localhost");
+    let (ca, cert, key) = (setup.ca(), &client.certificate, client.key());
     let ours = [("ca", ca.as_str()), ("cert", cert.as_str()), ("key", key.as_str())];
     assert_eq!(setup.trigger().with(&[("authModes", "tls")]).auth(&ours).read().await, Ok((7000, true)));
     let all = setup.trigger().with(&[("authModes", "tls,bearer")]).auth(&[&ours[..], &[("token", "t")]].concat());

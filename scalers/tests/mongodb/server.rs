@@ -5,23 +5,19 @@
 // Each test that includes it uses a part of it.
 #![allow(dead_code)]
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Collection};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tidegate_calculator::source::{
     Deadline, ErrorScope, Occasion, Parameters, ReadError, ReadErrorKind, Reading, Secret, TriggerSpec,
 };
+use tidegate_loopback::Process;
+pub(crate) use tidegate_loopback::{PATIENCE, eventually, free_port};
 use tidegate_scalers::{Endpoints, Scaler, open};
-use tokio::time::{Instant, sleep, timeout};
-
-/// Long enough for a busy machine; a test that waits for it has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What reads are given that should succeed.
 pub(crate) const DEADLINE: Deadline = Duration::from_secs(20);
@@ -30,8 +26,7 @@ pub(crate) const DEADLINE: Deadline = Duration::from_secs(20);
 pub(crate) struct Server {
     pub(crate) port: u16,
     arguments: Vec<String>,
-    child: Child,
-    directory: TempDir,
+    process: Process,
 }
 
 /// The program, if it is installed.
@@ -57,16 +52,8 @@ impl Server {
             return None;
         }
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        // Somebody else may take the free port before the server does; then another one is tried.
-        for _ in 0..10 {
-            let port = free_port();
-            let mut child = spawn(port, &arguments, &directory);
-            if answers(port, &mut child).await {
-                return Some(Self { port, arguments, child, directory });
-            }
-            end(&mut child);
-        }
-        panic!("secantusdb does not start");
+        let process = Process::start(directory, |port, folder| command_line(port, folder, &arguments)).await;
+        Some(Self { port: process.port(), arguments, process })
     }
 
     /// A server where these may log in: user, password, roles of the database `shop`. `root` with `r00t` may do all.
@@ -99,29 +86,23 @@ impl Server {
 
     /// Ends it so that all that it was told is kept.
     pub(crate) fn stop_in_order(&mut self) {
-        self.signal(Signal::TERM);
-        self.child.wait().unwrap();
+        self.process.stop_in_order();
     }
 
     pub(crate) fn stop(&mut self) {
-        end(&mut self.child);
+        self.process.stop();
     }
 
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(self.port, &self.arguments, &self.directory);
-        assert!(answers(self.port, &mut self.child).await, "the server does not start again");
+        self.process.start_again(|port, folder| command_line(port, folder, &self.arguments)).await;
     }
 
     pub(crate) fn hang(&self) {
-        self.signal(Signal::STOP);
+        self.process.hang();
     }
 
     pub(crate) fn go_on(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.process.go_on();
     }
 
     /// A connection string without a user.
@@ -132,12 +113,6 @@ impl Server {
     /// A trigger on the waiting documents of `shop.jobs`, with these metadata on top.
     pub(crate) fn trigger(&self, metadata: &[(&str, &str)]) -> Trigger {
         Trigger::count(&self.uri(), metadata)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        end(&mut self.child);
     }
 }
 
@@ -202,41 +177,9 @@ pub(crate) fn class(outcome: Result<(i64, bool), ReadError>) -> (ReadErrorKind, 
     (error.kind, error.scope)
 }
 
-/// Tries again until it is so.
-pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !so().await {
-        assert!(Instant::now() < until, "not in time: {what}");
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn spawn(port: u16, arguments: &[String], directory: &TempDir) -> Child {
+fn command_line(port: u16, folder: &Path, arguments: &[String]) -> Command {
     let mut command = Command::new(program().unwrap());
     command.args(["--host", "127.0.0.1", "--port", &port.to_string(), "--log-level", "ERROR", "--cache-size", "64M"]);
-    command.arg("--storage-path").arg(directory.path().join("data")).args(arguments);
-    command.current_dir(directory.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap()
-}
-
-async fn answers(port: u16, child: &mut Child) -> bool {
-    let connected = async {
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            if child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        child.try_wait().unwrap().is_none()
-    };
-    timeout(PATIENCE, connected).await.unwrap_or(false)
-}
-
-fn end(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
+    command.arg("--storage-path").arg(folder.join("data")).args(arguments);
+    command
 }

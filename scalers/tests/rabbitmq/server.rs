@@ -9,13 +9,14 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tidegate_loopback::{Guard, free_ports};
 use tokio::net::TcpSocket;
 
 /// How long a start may take on a busy machine; what waits for it has failed.
@@ -280,12 +281,6 @@ fn settings(plan: &Plan, ports: &Ports) -> String {
     text + &plan.settings
 }
 
-/// Ports that nobody uses now, all different.
-fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
-}
-
 /// A port that is taken and not listened to.
 fn bound(port: u16) -> std::io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
@@ -293,25 +288,4 @@ fn bound(port: u16) -> std::io::Result<TcpSocket> {
     socket.set_reuseaddr(true)?;
     socket.bind(([127, 0, 0, 1], port).into())?;
     Ok(socket)
-}
-
-/// Ends what is named in the folder's `pids` and removes the folder once this process is gone, also if it was killed.
-#[derive(Debug)]
-struct Guard(Child);
-
-impl Guard {
-    fn over(folder: &Path) -> Self {
-        let script =
-            "trap '' INT TERM HUP; read -r _; for pid in $(ls \"$1/pids\"); do kill -9 \"$pid\"; done; rm -rf \"$1\"";
-        let mut command = Command::new("sh");
-        command.args(["-c", script, "guard"]).arg(folder);
-        Self(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
 }

@@ -1,10 +1,7 @@
 //! TLS with a private certificate authority and with certificates of ours, over both protocols.
 
-use std::fs;
-
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
-use tempfile::TempDir;
 use tidegate_calculator::source::{ErrorScope, ReadErrorKind};
+use tidegate_loopback::Authority;
 
 use crate::server::{Plan, Rabbit};
 use crate::trigger::{Outcome, Trigger, class, own};
@@ -12,55 +9,20 @@ use crate::trigger::{Outcome, Trigger, class, own};
 /// The user that a certificate is for, who has no password.
 const CERTIFIED: &str = "certified";
 
-/// Certificates of one private authority.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    files: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "a private authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        Self { issuer, files: tempfile::tempdir().unwrap() }
-    }
-
-    fn pem(&self) -> String {
-        self.issuer.pem()
-    }
-
-    /// A certificate for a name, and its key, both in PEM.
-    fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
-        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![usage];
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-
-    /// A server with a queue in `/`, which takes users by their certificates too.
-    fn serve(&self, asks_for_certificates: bool) -> Option<Rabbit> {
-        let (cert, key) = self.issue("server", ExtendedKeyUsagePurpose::ServerAuth);
-        let files = [("ca", self.pem()), ("cert", cert), ("key", key)].map(|(name, text)| {
-            let path = self.files.path().join(name);
-            fs::write(&path, text).unwrap();
-            path.to_str().unwrap().to_owned()
-        });
-        let settings = "auth_mechanisms.1 = PLAIN\nauth_mechanisms.2 = EXTERNAL\nssl_cert_login_from = common_name\n";
-        let plan = Plan {
-            certificates: Some(files),
-            asks_for_certificates,
-            plugins: vec!["rabbitmq_auth_mechanism_ssl"],
-            settings: settings.to_owned(),
-        };
-        let server = own(&plan)?;
-        server.add_queue("%2F", "jobs");
-        server.add_user(CERTIFIED, "", "management");
-        server.permit(CERTIFIED, "%2F");
-        Some(server)
-    }
+/// A server with a queue in `/`, which takes users by their certificates too.
+fn serve(authority: &Authority, asks_for_certificates: bool) -> Option<Rabbit> {
+    let settings = "auth_mechanisms.1 = PLAIN\nauth_mechanisms.2 = EXTERNAL\nssl_cert_login_from = common_name\n";
+    let plan = Plan {
+        certificates: Some(authority.write(&authority.server())),
+        asks_for_certificates,
+        plugins: vec!["rabbitmq_auth_mechanism_ssl"],
+        settings: settings.to_owned(),
+    };
+    let server = own(&plan)?;
+    server.add_queue("%2F", "jobs");
+    server.add_user(CERTIFIED, "", "management");
+    server.permit(CERTIFIED, "%2F");
+    Some(server)
 }
 
 fn amqps(server: &Rabbit) -> Trigger {
@@ -78,7 +40,7 @@ fn told(outcome: &Outcome) -> &str {
 #[tokio::test]
 async fn a_private_authority_is_trusted_when_it_is_named() {
     let authority = Authority::new();
-    let Some(server) = authority.serve(false) else { return };
+    let Some(server) = serve(&authority, false) else { return };
     let (ca, stranger) = (authority.pem(), Authority::new().pem());
     https(&server).auth(&[("ca", &ca), ("tls", "enable")]).eventually((0, false)).await;
     for trigger in [amqps(&server), https(&server)] {
@@ -105,17 +67,19 @@ async fn a_private_authority_is_trusted_when_it_is_named() {
 #[tokio::test]
 async fn a_certificate_of_ours_is_shown_and_may_be_the_login() {
     let authority = Authority::new();
-    let Some(server) = authority.serve(true) else { return };
-    let (ca, (cert, key)) = (authority.pem(), authority.issue(CERTIFIED, ExtendedKeyUsagePurpose::ClientAuth));
-    let with_certificate = [("ca", ca.as_str()), ("tls", "enable"), ("cert", &cert), ("key", &key)];
+    let Some(server) = serve(&authority, true) else { return };
+    let (ca, ours) = (authority.pem(), authority.client(CERTIFIED));
+    let (cert, key) = (&ours.certificate, ours.key());
+    let with_certificate = [("ca", ca.as_str()), ("tls", "enable"), ("cert", cert), ("key", &key)];
     https(&server).auth(&with_certificate).eventually((0, false)).await;
     assert_eq!(amqps(&server).auth(&with_certificate).read().await, Ok((0, false)), "with user and password");
     for user in ["", "someone@"] {
         let bare = Trigger::new(&format!("amqps://{user}127.0.0.1:{}", server.ports.amqps), "jobs");
         assert_eq!(bare.auth(&with_certificate).read().await, Ok((0, false)), "the certificate says who we are");
     }
-    let (cert, key) = authority.issue("nobody", ExtendedKeyUsagePurpose::ClientAuth);
-    let unknown = [("ca", ca.as_str()), ("tls", "enable"), ("cert", &cert), ("key", &key)];
+    let stranger = authority.client("nobody");
+    let (cert, key) = (&stranger.certificate, stranger.key());
+    let unknown = [("ca", ca.as_str()), ("tls", "enable"), ("cert", cert), ("key", &key)];
     let outcome =
         Trigger::new(&format!("amqps://127.0.0.1:{}", server.ports.amqps), "jobs").auth(&unknown).read().await;
     assert_eq!(class(&outcome), (ReadErrorKind::Auth, ErrorScope::Endpoint), "{outcome:?}");
@@ -130,15 +94,11 @@ async fn a_certificate_of_ours_is_shown_and_may_be_the_login() {
 #[tokio::test]
 async fn a_broker_that_does_not_take_certificates_for_logins_says_so() {
     let authority = Authority::new();
-    let (cert, key) = authority.issue("server", ExtendedKeyUsagePurpose::ServerAuth);
-    let files = [("ca", authority.pem()), ("cert", cert), ("key", key)].map(|(name, text)| {
-        let path = authority.files.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    });
+    let files = authority.write(&authority.server());
     let Some(server) = own(&Plan { certificates: Some(files), ..Plan::default() }) else { return };
-    let (ca, (cert, key)) = (authority.pem(), authority.issue(CERTIFIED, ExtendedKeyUsagePurpose::ClientAuth));
-    let ours = [("ca", ca.as_str()), ("tls", "enable"), ("cert", &cert), ("key", &key)];
+    let (ca, ours) = (authority.pem(), authority.client(CERTIFIED));
+    let (cert, key) = (&ours.certificate, ours.key());
+    let ours = [("ca", ca.as_str()), ("tls", "enable"), ("cert", cert), ("key", &key)];
     let outcome = Trigger::new(&format!("amqps://127.0.0.1:{}", server.ports.amqps), "jobs").auth(&ours).read().await;
     assert_eq!(class(&outcome), (ReadErrorKind::Config, ErrorScope::Endpoint), "{outcome:?}");
     assert!(told(&outcome).ends_with("does not offer SASL EXTERNAL"), "{outcome:?}");

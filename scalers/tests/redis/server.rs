@@ -1,22 +1,17 @@
 //! Starts real servers on free loopback ports, and the triggers that read from them.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult};
-use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 use tidegate_calculator::source::{
     Deadline, ErrorScope, Occasion, Parameters, ReadError, ReadErrorKind, Reading, Secret, TriggerSpec,
 };
+use tidegate_loopback::Process;
+pub(crate) use tidegate_loopback::{PATIENCE, eventually, free_port};
 use tidegate_scalers::{Endpoints, Scaler, open};
-use tokio::time::{Instant, sleep, timeout};
-
-/// Long enough for a busy machine; a test that waits for it has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What reads are given that should succeed.
 pub(crate) const DEADLINE: Deadline = Duration::from_secs(10);
@@ -25,8 +20,7 @@ pub(crate) const DEADLINE: Deadline = Duration::from_secs(10);
 pub(crate) struct Server {
     pub(crate) port: u16,
     arguments: Vec<String>,
-    child: Child,
-    directory: TempDir,
+    process: Process,
 }
 
 impl Server {
@@ -37,18 +31,9 @@ impl Server {
             println!("skipped: redis-server is not installed");
             return None;
         }
-        let directory = tempfile::tempdir().unwrap();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        // Somebody else may take the free port before the server does; then another one is tried.
-        for _ in 0..10 {
-            let port = free_port();
-            let mut child = spawn(port, &arguments, &directory);
-            if answers(port, &mut child).await {
-                return Some(Self { port, arguments, child, directory });
-            }
-            end(&mut child);
-        }
-        panic!("redis-server does not start");
+        let process = Process::start(tempfile::tempdir().unwrap(), |port, _| command_line(port, &arguments)).await;
+        Some(Self { port: process.port(), arguments, process })
     }
 
     /// A connection as the default user, or the first that is let in with a password.
@@ -77,24 +62,19 @@ impl Server {
     }
 
     pub(crate) fn stop(&mut self) {
-        end(&mut self.child);
+        self.process.stop();
     }
 
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(self.port, &self.arguments, &self.directory);
-        assert!(answers(self.port, &mut self.child).await, "the server does not start again");
+        self.process.start_again(|port, _| command_line(port, &self.arguments)).await;
     }
 
     pub(crate) fn hang(&self) {
-        self.signal(Signal::STOP);
+        self.process.hang();
     }
 
     pub(crate) fn go_on(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.process.go_on();
     }
 
     pub(crate) fn address(&self) -> String {
@@ -104,12 +84,6 @@ impl Server {
     /// A trigger on this server's list `jobs`, with these metadata on top.
     pub(crate) fn trigger(&self, metadata: &[(&str, &str)]) -> Trigger {
         Trigger::new(&self.address(), metadata)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        end(&mut self.child);
     }
 }
 
@@ -180,46 +154,14 @@ pub(crate) async fn command<T: FromRedisValue>(connection: &mut MultiplexedConne
     command.query_async(connection).await
 }
 
-/// Tries again until it is so.
-pub(crate) async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !so().await {
-        assert!(Instant::now() < until, "not in time: {what}");
-        sleep(Duration::from_millis(50)).await;
-    }
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn spawn(port: u16, arguments: &[String], directory: &TempDir) -> Child {
+fn command_line(port: u16, arguments: &[String]) -> Command {
     let mut command = Command::new("redis-server");
     // A TLS server has no plain port, so the random one is its TLS port.
-    let port_option =
-        if arguments.iter().any(|argument| argument == "--tls-cert-file") { "--tls-port" } else { "--port" };
-    if port_option == "--tls-port" {
-        command.args(["--port", "0"]);
+    if arguments.iter().any(|argument| argument == "--tls-cert-file") {
+        command.args(["--port", "0", "--tls-port", &port.to_string()]);
+    } else {
+        command.args(["--port", &port.to_string()]);
     }
-    command.args([port_option, &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-    command.args(arguments).current_dir(directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap()
-}
-
-async fn answers(port: u16, child: &mut Child) -> bool {
-    let connected = async {
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            if child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
-        child.try_wait().unwrap().is_none()
-    };
-    timeout(PATIENCE, connected).await.unwrap_or(false)
-}
-
-fn end(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
+    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]).args(arguments);
+    command
 }

@@ -2,12 +2,8 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
 use tidegate_calculator::source::ReadErrorKind;
+use tidegate_loopback::Authority;
 use tidegate_scalers::Endpoints;
 use tokio_rustls::TlsAcceptor;
 
@@ -16,31 +12,16 @@ use super::{Trigger, until};
 
 /// An authority with a gateway on it.
 struct Setup {
-    authority: CertifiedIssuer<'static, KeyPair>,
+    authority: Authority,
     gateway: Gateway,
 }
 
 impl Setup {
     /// With `mutual` it lets in those alone whom the authority knows.
     async fn start(mutual: bool) -> Self {
-        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
-        let (certificate, key) = issue(&authority);
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-        let builder = if mutual {
-            let mut roots = RootCertStore::empty();
-            roots.add(authority.der().clone()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-            builder.unwrap().with_client_cert_verifier(verifier)
-        } else {
-            builder.unwrap().with_no_client_auth()
-        };
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = builder.with_single_cert(vec![certificate], key).unwrap();
-        let gateway = Gateway::with_tls(r#"{"open":12}"#, TlsAcceptor::from(Arc::new(config))).await;
-        Self { authority, gateway }
+        let authority = Authority::new();
+        let acceptor = TlsAcceptor::from(Arc::new(authority.serve(mutual)));
+        Self { authority, gateway: Gateway::with_tls(r#"{"open":12}"#, acceptor).await }
     }
 
     fn trigger(&self) -> Trigger {
@@ -51,17 +32,6 @@ impl Setup {
     fn ca(&self) -> String {
         self.authority.pem()
     }
-}
-
-fn issue(authority: &CertifiedIssuer<'static, KeyPair>) -> (CertificateDer<'static>, KeyPair) {
-    let key = KeyPair::generate().unwrap();
-    let parameters = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    (parameters.signed_by(&key, authority).unwrap().der().clone(), key)
-}
-
-fn pem(certificate: &CertificateDer<'_>) -> String {
-    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
-    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
 #[tokio::test]
@@ -84,8 +54,8 @@ async fn a_private_authority_is_trusted_once_it_is_named() {
 #[tokio::test]
 async fn a_certificate_of_ours_is_shown_where_it_is_wanted() {
     let setup = Setup::start(true).await;
-    let (certificate, key) = issue(&setup.authority);
-    let (ca, cert, key) = (setup.ca(), pem(&certificate), key.serialize_pem());
+    let client = setup.authority.client("localhost");
+    let (ca, cert, key) = (setup.ca(), &client.certificate, client.key());
     let ours = [("ca", ca.as_str()), ("cert", cert.as_str()), ("key", key.as_str())];
     assert_eq!(setup.trigger().with(&[("authModes", "tls")]).auth(&ours).read().await, Ok((12_000, true)));
     // The refusal may come after the connection stands, or be lost with it.

@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
-};
+use tidegate_loopback::{Authority, Identity};
 
 use super::settings::READER;
 
@@ -26,14 +24,13 @@ pub(crate) struct Certificates {
 impl Certificates {
     /// Makes them, and writes what brokers read into their folder.
     pub(super) fn make(folder: &Path) -> Self {
-        let issuer = authority("a private authority");
-        let expired = together(&issued(&issuer, "broker", ExtendedKeyUsagePurpose::ServerAuth, true));
-        let good = together(&issued(&issuer, "broker", ExtendedKeyUsagePurpose::ServerAuth, false));
-        let client = issued(&issuer, READER, ExtendedKeyUsagePurpose::ClientAuth, false);
-        let stranger = issued(&authority("another authority"), READER, ExtendedKeyUsagePurpose::ClientAuth, false);
-        fs::write(folder.join("ca.pem"), issuer.pem()).unwrap();
+        let authority = Authority::new();
+        let (expired, good) = (together(&authority.expired()), together(&authority.server()));
+        let pair = |identity: &Identity| (identity.certificate.clone(), identity.key());
+        let (client, stranger) = (pair(&authority.client(READER)), pair(&Authority::new().client(READER)));
+        fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
         fs::write(folder.join("expired.pem"), &expired).unwrap();
-        let made = Self { ca: issuer.pem(), client, stranger, folder: folder.to_owned(), good, expired };
+        let made = Self { ca: authority.pem(), client, stranger, folder: folder.to_owned(), good, expired };
         made.renew();
         made
     }
@@ -49,33 +46,7 @@ impl Certificates {
     }
 }
 
-fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    // A certificate whose issuer is called like itself would pass for self-signed.
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// A certificate for a loopback address, and its key.
-fn issued(
-    issuer: &CertifiedIssuer<'_, KeyPair>,
-    name: &str,
-    usage: ExtendedKeyUsagePurpose,
-    expired: bool,
-) -> (String, String) {
-    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.extended_key_usages = vec![usage];
-    if expired {
-        (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-    }
-    let key = KeyPair::generate().unwrap();
-    (params.signed_by(&key, issuer).unwrap().pem(), key.serialize_pem())
-}
-
 /// Both in one file, as brokers read them.
-fn together((certificate, key): &(String, String)) -> String {
-    format!("{key}{certificate}")
+fn together(identity: &Identity) -> String {
+    format!("{}{}", identity.key(), identity.certificate)
 }

@@ -13,13 +13,13 @@ pub(crate) mod records;
 mod settings;
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tidegate_loopback::{Guard, free_ports};
 
 use admin::Admin;
 use certificates::Certificates;
@@ -89,7 +89,10 @@ impl Kafka {
         let folder = tempfile::Builder::new().prefix("tidegate-kafka-").tempdir().unwrap();
         fs::create_dir(folder.path().join("pids")).unwrap();
         let certificates = plan.secured.then(|| Certificates::make(folder.path()));
-        let node = |id| Node { id, ports: free_ports(plan.listeners()), child: None, hangs: false };
+        let node = |id| {
+            let ports = plan.listeners().into_iter().zip(free_ports::<{ settings::LISTENERS }>()).collect();
+            Node { id, ports, child: None, hangs: false }
+        };
         let nodes: Vec<_> = (1..=plan.brokers).map(node).collect();
         let guard = Guard::over(folder.path());
         let kafka = Self { plan, jars, nodes, zookeeper: None, certificates, folder, _guard: guard };
@@ -300,15 +303,7 @@ impl Kafka {
 
     /// The end of what all processes wrote.
     fn logs(&self) -> String {
-        let files = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let files = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
-        let last = |path: PathBuf| {
-            let text = fs::read_to_string(&path).unwrap_or_default();
-            let lines: Vec<_> = text.lines().rev().take(40).collect();
-            let lines: Vec<_> = lines.into_iter().rev().collect();
-            format!("\n--- {}\n{}", path.display(), lines.join("\n"))
-        };
-        files.map(last).collect()
+        tidegate_loopback::logs(self.folder.path())
     }
 }
 
@@ -326,33 +321,5 @@ impl Node {
     fn port(&self, listener: Listener) -> u16 {
         let port = self.ports.iter().find(|(name, _)| *name == listener);
         port.unwrap_or_else(|| panic!("the plan has no listener {listener:?}")).1
-    }
-}
-
-/// A free port for each; all are held until the last one is found, so that no two are the same.
-fn free_ports(listeners: Vec<Listener>) -> Vec<(Listener, u16)> {
-    let held: Vec<_> = listeners.into_iter().map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap())).collect();
-    held.iter().map(|(name, socket)| (*name, socket.local_addr().unwrap().port())).collect()
-}
-
-/// Ends the brokers of a folder when we end without doing it, however that happens (a shared broker is never dropped): a shell that
-/// waits for the end of its input, which comes with our end, kills the pids that are noted and removes the folder.
-#[derive(Debug)]
-struct Guard(Child);
-
-impl Guard {
-    fn over(folder: &Path) -> Self {
-        let script =
-            "trap '' INT TERM HUP; read -r _; for pid in $(ls \"$1/pids\"); do kill -9 \"$pid\"; done; rm -rf \"$1\"";
-        let mut command = Command::new("sh");
-        command.args(["-c", script, "guard"]).arg(folder);
-        Self(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
     }
 }

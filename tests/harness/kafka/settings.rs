@@ -60,6 +60,9 @@ impl Listener {
     }
 }
 
+/// How many listeners a broker has at most.
+pub(super) const LISTENERS: usize = 6;
+
 impl Plan {
     /// One broker without security.
     pub(crate) fn new(version: &'static str) -> Self {
