@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_engine::subject::ObjectId;
 
+use super::values::{count, moment};
 use crate::manifests::Broken;
 use crate::simulation::scripted::Said;
 
@@ -21,7 +22,8 @@ Examples:
   tidegate explain shop/orders
   tidegate explain -f orders.yaml --set jobs=790 --replicas 3
 
-Exit codes: 0 explained, 1 no such object, no server, or the object cannot be obeyed, 2 wrong command line.")]
+Exit codes: 0 explained, 1 no such object or trigger, no server, a file that cannot be read, or the object cannot be obeyed, \
+2 wrong command line.")]
 pub(super) struct Arguments {
     /// The object; the namespace `default` if none is given. With -f it chooses among several.
     #[arg(value_name = "NAMESPACE/NAME", value_parser = object, required_unless_present = "files")]
@@ -47,16 +49,16 @@ struct Scene {
     #[arg(long = "set", value_name = "TRIGGER=VALUE", value_parser = setting, requires = "files")]
     settings: Vec<(String, Said)>,
     /// How many replicas the target has now.
-    #[arg(long, value_name = "COUNT", requires = "files")]
+    #[arg(long, value_name = "COUNT", value_parser = count, requires = "files")]
     replicas: Option<u32>,
     /// How many pods exist; as many as replicas by default.
-    #[arg(long, value_name = "COUNT", requires = "files")]
+    #[arg(long, value_name = "COUNT", value_parser = count, requires = "files")]
     existing: Option<u32>,
     /// How many pods are ready; as many as exist by default.
-    #[arg(long, value_name = "COUNT", requires = "files")]
+    #[arg(long, value_name = "COUNT", value_parser = count, requires = "files")]
     ready: Option<u32>,
     /// The time, as in 2026-11-25T12:04:31Z; now by default.
-    #[arg(long, value_name = "RFC3339", requires = "files")]
+    #[arg(long, value_name = "RFC3339", value_parser = moment, requires = "files")]
     at: Option<Timestamp>,
 }
 

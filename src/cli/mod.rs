@@ -14,6 +14,7 @@ mod run;
 mod signals;
 mod triggers;
 mod validate;
+mod values;
 
 use std::process::ExitCode;
 

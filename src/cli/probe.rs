@@ -35,9 +35,12 @@ const SCALED_OBJECT: &str = "ScaledObject";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  tidegate probe -f orders/                        Secrets and the target's environment come from the same files
-  tidegate probe --cluster -n shop orders          all comes from the cluster; nothing is written
-  tidegate probe -f orders.yaml --cluster          the object as it is in the file, with what the cluster has
+  tidegate probe -f orders/
+      Secrets and the target's environment come from the same files
+  tidegate probe --cluster -n shop orders
+      all comes from the cluster; nothing is written
+  tidegate probe -f orders.yaml --cluster
+      the object as it is in the file, with what the cluster has
 
 The first word of a line is OK, or the class of the error: CONFIG, AUTH, UNAVAILABLE, TIMEOUT, PROTOCOL or SETTLING. Behind the \
 arrow are the replicas that this metric alone asks for.
@@ -121,6 +124,8 @@ pub(super) enum ProbeError {
     Unseen { what: String, why: String },
     #[error("{}", no_such_object(.wanted.as_ref(), .known))]
     NoSuchObject { wanted: Option<ObjectId>, known: Vec<String> },
+    #[error("there is no {SCALED_OBJECT} in namespace {0}")]
+    NoneIn(String),
     #[error("--trigger {wanted}: no trigger is called that; there are: {}", .known.join(", "))]
     NoSuchTrigger { wanted: String, known: Vec<String> },
     #[error("the runtime cannot be started: {0}")]
@@ -134,7 +139,7 @@ impl ProbeError {
             Self::Nowhere => "NothingNamed",
             Self::Connection(failure) => failure.reason(),
             Self::Unseen { .. } => "ObjectUnseen",
-            Self::NoSuchObject { .. } => "ObjectNotFound",
+            Self::NoSuchObject { .. } | Self::NoneIn(_) => "ObjectNotFound",
             Self::NoSuchTrigger { .. } => "TriggerNotFound",
             Self::Runtime(_) => "RuntimeFailed",
         }
@@ -142,7 +147,7 @@ impl ProbeError {
 }
 
 fn no_such_object(wanted: Option<&ObjectId>, known: &[String]) -> String {
-    let what = wanted.map_or_else(|| SCALED_OBJECT.to_owned(), |id| format!("{SCALED_OBJECT} {id}"));
+    let what = wanted.map_or_else(|| format!("{SCALED_OBJECT} in these files"), |id| format!("{SCALED_OBJECT} {id}"));
     match known {
         [] => format!("there is no {what}"),
         known => format!("there is no {what}; known: {}", known.join(", ")),

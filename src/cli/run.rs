@@ -158,12 +158,9 @@ impl FromStr for Namespaces {
         let names = text.trim_matches('"').split(',').map(str::trim).filter(|name| !name.is_empty());
         let mut all: Vec<String> = Vec::new();
         for name in names {
-            let is_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-            if !name.bytes().all(is_label) || name.len() > 63 {
-                return Err(format!("{name:?} is no name of a namespace (lower case letters, digits, -)"));
-            }
-            if !all.iter().any(|known| known == name) {
-                all.push(name.to_owned());
+            let name = super::values::namespace(name)?;
+            if !all.contains(&name) {
+                all.push(name);
             }
         }
         Ok(Self(all))

@@ -19,6 +19,8 @@ const FOUND: u8 = 1;
 const UNREADABLE: u8 = 2;
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";
+/// What standard input is called in findings.
+const INPUT_NAME: &str = "stdin";
 
 /// The arguments of this subcommand.
 #[derive(Debug, clap::Args)]
@@ -77,7 +79,7 @@ pub(super) fn load(paths: Vec<PathBuf>) -> Loaded {
     let (input, paths): (Vec<_>, Vec<_>) = paths.into_iter().partition(|path| path == Path::new(STANDARD_INPUT));
     let mut loaded = manifests::load(&paths);
     if !input.is_empty() {
-        let name = Path::new("stdin");
+        let name = Path::new(INPUT_NAME);
         match manifests::text(name, io::stdin().lock()).and_then(|text| manifests::parse(name, &text)) {
             Ok(documents) => loaded.documents.extend(documents),
             Err(broken) => loaded.broken.push(broken),
@@ -129,6 +131,10 @@ impl fmt::Display for Outcome<'_> {
             if let Some(at) = validation::place(document, finding) {
                 write!(f, ":{}:{}", at.line, at.column)?;
             }
+            // Nobody can open standard input at a line: there the object is named.
+            if document.file == Path::new(INPUT_NAME) {
+                write!(f, " {}:", object_of(document))?;
+            }
             writeln!(f, " {finding}")?;
         }
         let objects = self.reports.iter().filter(|report| report.ours).count();
@@ -153,13 +159,18 @@ fn broken_json(broken: &Broken) -> Value {
     })
 }
 
+/// `ScaledObject shop/orders`.
+fn object_of(document: &Document) -> String {
+    format!("{} {}/{}", document.kind(), document.namespace(), document.name())
+}
+
 fn finding_json(document: &Document, finding: &Finding) -> Value {
     let at = validation::place(document, finding);
     json!({
         "file": document.file.display().to_string(),
         "line": at.map(|at| at.line),
         "column": at.map(|at| at.column),
-        "object": format!("{} {}/{}", document.kind(), document.namespace(), document.name()),
+        "object": object_of(document),
         "path": finding.problem.path,
         "value": finding.problem.value,
         "allowed": finding.problem.allowed,
@@ -235,6 +246,13 @@ orders.yaml:14:7 error triggers[0].metadata.listLength: \"1O\" is not an integer
             (&json[0]["file"], &json[0]["line"], &json[0]["object"]),
             (&json!("bad.yaml"), &json!(2), &Value::Null)
         );
+    }
+
+    #[test]
+    fn of_standard_input_the_object_is_named() {
+        let (text, ..) = outcome(&[("stdin", Some(ORDERS))]);
+        let line = "stdin:14:7 ScaledObject default/orders: error triggers[0].metadata.listLength: \"1O\" is not an integer >= 0";
+        assert_eq!(text.lines().next(), Some(line));
     }
 
     #[test]

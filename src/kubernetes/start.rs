@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::client::ClientBuilder;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tidegate_engine::driver::{self, Handle, World};
 use tidegate_engine::protocol::Tenure;
@@ -289,22 +289,25 @@ fn lost(lease: Result<Result<(), LeaseLost>, tokio::task::JoinError>) -> Failure
 
 /// Where the API server is and who we are.
 pub(super) async fn configure(connection: &Connection) -> Result<Config, Failure> {
-    let wrong = |error: &dyn std::error::Error| Failure::Connection(chain(error));
     let options = KubeConfigOptions { context: connection.context.clone(), ..KubeConfigOptions::default() };
     let mut config = match &connection.kubeconfig {
         Some(path) => {
             let file = Kubeconfig::read_from(path)
-                .map_err(|error| Failure::Usage(format!("--kubeconfig {}: {}", path.display(), chain(&error))))?;
-            Config::from_custom_kubeconfig(file, &options).await.map_err(|error| wrong(&error))?
+                .map_err(|error| Failure::Usage(format!("--kubeconfig {}: {}", path.display(), unread(&error))))?;
+            let known = contexts(&file);
+            let chosen = Config::from_custom_kubeconfig(file, &options).await;
+            chosen.map_err(|error| Failure::Connection(unusable(&error, &known)))?
         }
         None if connection.context.is_some() => {
-            Config::from_kubeconfig(&options).await.map_err(|error| wrong(&error))?
+            let known = Kubeconfig::read().map(|file| contexts(&file)).unwrap_or_default();
+            let chosen = Config::from_kubeconfig(&options).await;
+            chosen.map_err(|error| Failure::Connection(unusable(&error, &known)))?
         }
         None => match Config::incluster() {
             Ok(config) => config,
             Err(_) => Config::from_kubeconfig(&options).await.map_err(|error| {
-                let why = chain(&error);
-                Failure::Connection(format!("this is no pod of a cluster, and there is no kubeconfig: {why}"))
+                let why = unusable(&error, &[]);
+                Failure::Connection(format!("this is no pod of a cluster, and no kubeconfig can be used: {why}"))
             })?,
         },
     };
@@ -313,6 +316,33 @@ pub(super) async fn configure(connection: &Connection) -> Result<Config, Failure
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = None;
     Ok(config)
+}
+
+/// The names of the contexts of a kubeconfig.
+fn contexts(file: &Kubeconfig) -> Vec<String> {
+    file.contexts.iter().map(|context| context.name.clone()).collect()
+}
+
+/// Why nothing could be connected to, for people; `known` are the contexts that there are.
+fn unusable(error: &KubeconfigError, known: &[String]) -> String {
+    match error {
+        KubeconfigError::ReadConfig(_, path) => format!("{}: {}", path.display(), unread(error)),
+        KubeconfigError::LoadContext(wanted) if known.is_empty() => {
+            format!("the kubeconfig has no context {wanted:?}")
+        }
+        KubeconfigError::LoadContext(wanted) => {
+            format!("the kubeconfig has no context {wanted:?}; it has {}", known.join(", "))
+        }
+        other => chain(other),
+    }
+}
+
+/// Why a file that is named already is no kubeconfig.
+fn unread(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(why, _) => format!("cannot be read: {why}"),
+        other => chain(other),
+    }
 }
 
 /// An error with its causes.
@@ -327,4 +357,30 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of its own, because clients of clusters read it from there.
+    async fn refused(text: &str, context: Option<&str>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        std::fs::write(&path, text).unwrap();
+        let connection = Connection { kubeconfig: Some(path), context: context.map(str::to_owned) };
+        configure(&connection).await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_of_no_use_is_said_in_words() {
+        let connection = Connection { kubeconfig: Some(PathBuf::from("/nowhere/config")), context: None };
+        let missing = configure(&connection).await.unwrap_err().to_string();
+        assert!(missing.starts_with("--kubeconfig /nowhere/config: cannot be read: No such file"), "{missing}");
+        let text = "contexts: [{name: tests, context: {cluster: c, user: u}}]\ncurrent-context: gone\n";
+        let wrong = "the kubeconfig has no context \"prod\"; it has tests";
+        assert_eq!(refused(text, Some("prod")).await, wrong);
+        assert_eq!(refused("contexts: []\n", Some("prod")).await, "the kubeconfig has no context \"prod\"");
+        assert!(refused(text, None).await.contains("no context \"gone\"; it has tests"));
+    }
 }

@@ -106,6 +106,7 @@ impl Files {
         );
         self.set_deployments(&inventory, &mut lines).await;
         self.set_objects(&inventory, &reports);
+        lines.extend(nothing(&self.paths, &inventory));
         self.say(lines);
     }
 
@@ -201,6 +202,17 @@ fn broken_lines(inventory: &Inventory) -> BTreeSet<(Severity, String)> {
         held => format!("{broken}; the {held} objects that it held go on as they were"),
     };
     inventory.broken.iter().map(|broken| (Severity::Error, line(broken))).collect()
+}
+
+/// Whoever names the wrong folder would wait for ever without a word.
+fn nothing(paths: &[PathBuf], inventory: &Inventory) -> Option<(Severity, String)> {
+    let is_one = |document: &Document| document.kind() == "ScaledObject";
+    if !inventory.broken.is_empty() || inventory.documents.iter().any(is_one) {
+        return None;
+    }
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let line = format!("{} warning there is no ScaledObject yet; one that comes is taken up", paths.join(", "));
+    Some((Severity::Warning, line))
 }
 
 fn finding_lines(document: &Document, report: &Report) -> Vec<(Severity, String)> {

@@ -65,6 +65,17 @@ pub enum Paths {
     Probes,
 }
 
+impl Paths {
+    /// What can be asked for, as the end of a sentence.
+    const fn listed(self) -> &'static str {
+        match self {
+            Self::All => "/healthz, /readyz, /metrics, /api/v1/objects and /api/v1/objects/NAMESPACE/NAME",
+            Self::Metrics => "/healthz, /readyz and /metrics; objects are served at another address of this process",
+            Self::Probes => "/healthz and /readyz",
+        }
+    }
+}
+
 /// What the server asks of a running engine.
 #[async_trait]
 trait Engine: Send + Sync + 'static {
@@ -97,6 +108,7 @@ struct Shared {
     engine: Arc<dyn Engine>,
     room: Arc<Semaphore>,
     time: Duration,
+    paths: Paths,
 }
 
 /// A request that cannot be answered as asked.
@@ -112,10 +124,8 @@ enum ApiError {
     NotReady,
     #[error("the metrics cannot be written")]
     Unprintable,
-    #[error(
-        "there is no {0}; there are /healthz, /readyz, /metrics, /api/v1/objects and /api/v1/objects/NAMESPACE/NAME"
-    )]
-    NoSuchPath(String),
+    #[error("there is no {path}; there are {}", .served.listed())]
+    NoSuchPath { path: String, served: Paths },
     #[error("only GET is allowed")]
     NotGet,
     #[error("there is no object {id}; {}", names(.known))]
@@ -164,7 +174,7 @@ async fn serve_engine(
 }
 
 fn router(engine: Arc<dyn Engine>, paths: Paths, time: Duration) -> Router {
-    let shared = Shared { engine, room: Arc::new(Semaphore::new(REQUESTS)), time };
+    let shared = Shared { engine, room: Arc::new(Semaphore::new(REQUESTS)), time, paths };
     let mut bounded = Router::new().route("/readyz", get(readyz));
     if paths != Paths::Probes {
         bounded = bounded.route("/metrics", get(metrics_text));
@@ -222,8 +232,8 @@ async fn object(
     Err(ApiError::NoSuchObject { id, known })
 }
 
-async fn no_such_path(request: Request) -> ApiError {
-    ApiError::NoSuchPath(request.uri().path().to_owned())
+async fn no_such_path(State(shared): State<Shared>, request: Request) -> ApiError {
+    ApiError::NoSuchPath { path: request.uri().path().to_owned(), served: shared.paths }
 }
 
 impl Shared {
@@ -241,7 +251,7 @@ impl ApiError {
             Self::Late(_) => "RequestTimeout",
             Self::NotReady => "NotReady",
             Self::Unprintable => "MetricsFailed",
-            Self::NoSuchPath(_) => "PathNotFound",
+            Self::NoSuchPath { .. } => "PathNotFound",
             Self::NotGet => "MethodNotAllowed",
             Self::NoSuchObject { .. } => "ObjectNotFound",
         }
@@ -251,7 +261,7 @@ impl ApiError {
         match self {
             Self::Ended | Self::Busy | Self::Late(_) | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unprintable => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NoSuchPath(_) | Self::NoSuchObject { .. } => StatusCode::NOT_FOUND,
+            Self::NoSuchPath { .. } | Self::NoSuchObject { .. } => StatusCode::NOT_FOUND,
             Self::NotGet => StatusCode::METHOD_NOT_ALLOWED,
         }
     }

@@ -54,10 +54,14 @@ pub(crate) async fn start(objects: Option<Vec<Snapshot>>) -> (SocketAddr, onesho
 }
 
 async fn start_engine(engine: Arc<dyn Engine>, time: Duration) -> (SocketAddr, oneshot::Sender<()>) {
+    start_paths(engine, Paths::All, time).await
+}
+
+async fn start_paths(engine: Arc<dyn Engine>, paths: Paths, time: Duration) -> (SocketAddr, oneshot::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    tokio::spawn(serve_engine(listener, engine, Paths::All, time, async move {
+    tokio::spawn(serve_engine(listener, engine, paths, time, async move {
         stopped.await.unwrap_or_default();
     }));
     (address, stop)
@@ -101,6 +105,8 @@ async fn errors_are_json_and_name_what_there_is() {
     assert_eq!(answer["error"]["message"], "there is no object shop/order; known: shop/orders");
     let (status, answer) = get_json(address, "/api/v2").await;
     assert_eq!((status, &answer["error"]["reason"]), (404, &json!("PathNotFound")));
+    let all = "there is no /api/v2; there are /healthz, /readyz, /metrics, /api/v1/objects and /api/v1/objects/NAMESPACE/NAME";
+    assert_eq!(answer["error"]["message"], all);
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = client.post(format!("http://{address}/metrics")).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 405);
@@ -294,4 +300,17 @@ async fn a_running_engine_is_served() {
     assert_eq!(get_json(address, "/readyz").await.0, 503);
     drop(stop);
     timeout(Duration::from_secs(20), server).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_address_of_some_paths_names_no_others() {
+    for (paths, served) in [
+        (Paths::Metrics, "/healthz, /readyz and /metrics; objects are served at another address of this process"),
+        (Paths::Probes, "/healthz and /readyz"),
+    ] {
+        let (address, _stop) = start_paths(Arc::new(Still(Some(Vec::new()))), paths, REQUEST_TIME).await;
+        let (status, answer) = get_json(address, "/api/v1/objects").await;
+        let message = format!("there is no /api/v1/objects; there are {served}");
+        assert_eq!((status, &answer["error"]["message"]), (404, &json!(message)));
+    }
 }

@@ -24,6 +24,8 @@ const NOT_YET: [&str; 7] = [
     "awsSecretManager",
 ];
 
+const PROVIDER: &str = "podIdentity.provider";
+
 /// The parameters that an authentication provides.
 pub(super) enum Provided {
     /// Exactly these.
@@ -65,15 +67,20 @@ pub fn trigger_authentication(object: &Value, known: &dyn Surroundings) -> Vec<F
 fn refuse_sources(spec: &Value, cluster: bool, findings: &mut Findings) {
     let allowed = format!("is not supported yet; supported: {SUPPORTED}");
     for source in NOT_YET.iter().filter(|source| present(spec, source)) {
+        // What is missing inside of it is of no use to anybody.
+        let within = format!("{source}.");
+        findings.list.retain(|finding| !finding.problem.path.starts_with(&within));
         if *source == "filePath" && !cluster {
             findings.refuse(*source, None, "is only allowed in a ClusterTriggerAuthentication");
         } else {
             findings.refuse(*source, None, allowed.clone());
         }
     }
-    if let Some(provider) = spec.pointer("/podIdentity/provider").and_then(Value::as_str).filter(|text| *text != "none")
-    {
-        findings.refuse("podIdentity.provider", Some(provider.to_owned()), allowed);
+    let provider = spec.pointer("/podIdentity/provider").and_then(Value::as_str).filter(|text| *text != "none");
+    // One that KEDA does not know is named already.
+    let named = findings.list.iter().any(|finding| finding.problem.path == PROVIDER);
+    if let Some(provider) = provider.filter(|_| !named) {
+        findings.refuse(PROVIDER, Some(provider.to_owned()), allowed);
     }
 }
 

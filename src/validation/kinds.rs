@@ -43,15 +43,8 @@ pub(super) fn kind(document: &Document, findings: &mut Findings) -> Kind {
             findings.tell("kind", Some(kind.to_owned()), reason);
             Kind::Foreign
         }
-        _ if KEDA_KINDS.contains(&kind) => {
-            unusable("apiVersion", api_version, &format!("is not {KEDA_GROUP}/{VERSION}, as {kind} needs"), findings)
-        }
-        _ if TIDEGATE_KINDS.contains(&kind) => unusable(
-            "apiVersion",
-            api_version,
-            &format!("is not {TIDEGATE_GROUP}/{VERSION}, as {kind} needs"),
-            findings,
-        ),
+        _ if KEDA_KINDS.contains(&kind) => elsewhere(kind, KEDA_GROUP, api_version, findings),
+        _ if TIDEGATE_KINDS.contains(&kind) => elsewhere(kind, TIDEGATE_GROUP, api_version, findings),
         _ if kind.is_empty() => {
             findings.warn("kind", None, "is missing: this is not a Kubernetes object and is not read");
             Kind::Foreign
@@ -92,7 +85,20 @@ fn tidegate(version: &str, kind: &str, api_version: &str, findings: &mut Finding
     }
 }
 
+/// A kind that only one group has, in another one or in none.
+fn elsewhere(kind: &str, group: &str, api_version: &str, findings: &mut Findings) -> Kind {
+    if api_version.is_empty() {
+        findings.refuse("apiVersion", None, format!("is required: {group}/{VERSION}, as {kind} needs"));
+        return Kind::Unusable;
+    }
+    unusable("apiVersion", api_version, &format!("is not {group}/{VERSION}, as {kind} needs"), findings)
+}
+
 fn unusable(path: &str, value: &str, allowed: &str, findings: &mut Findings) -> Kind {
-    findings.refuse(path, Some(value.to_owned()), allowed);
+    if value.is_empty() {
+        findings.refuse(path, None, "is required");
+    } else {
+        findings.refuse(path, Some(value.to_owned()), allowed);
+    }
     Kind::Unusable
 }

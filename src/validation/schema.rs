@@ -36,13 +36,24 @@ static METADATA: LazyLock<Value> = LazyLock::new(|| {
     })
 });
 
+/// What a `HorizontalPodAutoscaler` calls the fields of a `ScaledObject`'s spec.
+const AUTOSCALER_WORDS: [(&str, &str); 4] = [
+    ("minReplicas", "minReplicaCount"),
+    ("maxReplicas", "maxReplicaCount"),
+    ("behavior", "advanced.horizontalPodAutoscalerConfig.behavior"),
+    ("metrics", "triggers"),
+];
+
+/// Integers that count seconds, beside those whose names end with `Seconds`.
+const SECONDS: [&str; 3] = ["pollingInterval", "cooldownPeriod", "initialCooldownPeriod"];
+
 /// Checks `metadata` and `spec` of an object of this kind; other fields of the root that do not belong there are named.
 pub(super) fn check(kind: &str, object: &Value, findings: &mut Findings) {
     let Some((_, schema)) = DEFINITIONS.iter().find(|(known, _)| known == kind) else {
         findings.refuse("kind", Some(kind.to_owned()), "has no definition to compare with");
         return;
     };
-    let mut walk = Walk { findings };
+    let mut walk = Walk { kind, findings };
     let root = ["apiVersion", "kind", "metadata", "spec", "status"];
     for key in object.as_object().into_iter().flat_map(Map::keys).filter(|key| !root.contains(&key.as_str())) {
         walk.unknown(&path::child("", key), key, root);
@@ -61,6 +72,7 @@ pub(super) fn check(kind: &str, object: &Value, findings: &mut Findings) {
 
 /// One walk over an object.
 struct Walk<'a> {
+    kind: &'a str,
     findings: &'a mut Findings,
 }
 
@@ -68,7 +80,10 @@ impl Walk<'_> {
     fn value(&mut self, schema: &Value, value: &Value, here: &str) {
         if let Some(wrong) = wrong_type(schema, value) {
             let here = if here.is_empty() { "spec" } else { here };
-            self.findings.refuse(here, Some(shown(value)), wrong);
+            // A map or a list is long, says nothing more than what it is, and may hold a password.
+            let seen = (!value.is_object() && !value.is_array()).then(|| shown(value));
+            let unit = if wrong.contains(';') { "" } else { unit(here, schema) };
+            self.findings.refuse(here, seen, format!("{wrong}{unit}"));
             return;
         }
         if let Some(words) = schema.get("enum").and_then(Value::as_array)
@@ -113,7 +128,11 @@ impl Walk<'_> {
     }
 
     fn unknown<'k>(&mut self, there: &str, key: &str, known: impl IntoIterator<Item = &'k str>) {
-        self.findings.warn(there, None, format!("is not a known field and has no effect{}", guess(key, known)));
+        let guess = match AUTOSCALER_WORDS.iter().find(|(word, _)| self.kind == "ScaledObject" && *word == there) {
+            Some((_, meant)) => format!("; did you mean {meant}?"),
+            None => guess(key, known),
+        };
+        self.findings.warn(there, None, format!("is not a known field and has no effect{guess}"));
     }
 
     fn list(&mut self, schema: &Value, items: &[Value], here: &str) {
@@ -208,6 +227,17 @@ fn wrong_type(schema: &Value, value: &Value) -> Option<String> {
         _ => return None,
     };
     (!fits).then(|| format!("is {}, not {wanted}{hint}", noun(value)))
+}
+
+/// The unit of an integer whose name tells it, where a text stands: people write `5m` there.
+fn unit(here: &str, schema: &Value) -> &'static str {
+    let name = here.rsplit('.').next().unwrap_or(here);
+    let counts = SECONDS.contains(&name) || name.ends_with("Seconds");
+    if counts && schema.get("type").and_then(Value::as_str) == Some("integer") {
+        "; it is a number of seconds"
+    } else {
+        ""
+    }
 }
 
 fn is_integer(value: &Value) -> bool {

@@ -3,8 +3,13 @@
 use serde_json::Value;
 use tidegate_engine::subject::{ObjectId, TargetRef};
 
-use super::findings::Findings;
+use super::findings::{Findings, guess};
 use super::surroundings::{Sight, Surroundings};
+
+/// The group and version of a target that does not say its own.
+const APPS: &str = "apps/v1";
+/// The kinds there that have a scale.
+const SCALABLE: [&str; 3] = ["Deployment", "StatefulSet", "ReplicaSet"];
 
 /// The target with its defaults (keda-semantics §1.1: empty counts as absent); none without a name.
 pub(super) fn read(spec: &Value, id: &ObjectId) -> Option<TargetRef> {
@@ -13,7 +18,7 @@ pub(super) fn read(spec: &Value, id: &ObjectId) -> Option<TargetRef> {
     };
     Some(TargetRef {
         namespace: id.namespace.clone(),
-        api_version: text("apiVersion").unwrap_or("apps/v1").into(),
+        api_version: text("apiVersion").unwrap_or(APPS).into(),
         kind: text("kind").unwrap_or("Deployment").into(),
         name: text("name")?.into(),
     })
@@ -26,6 +31,15 @@ pub(super) fn container(spec: &Value) -> Option<&str> {
 
 /// Warns of a target, or of its container, that is not where it could be seen.
 pub(super) fn look(target: &TargetRef, container: Option<&str>, known: &dyn Surroundings, findings: &mut Findings) {
+    if &*target.api_version == APPS && !SCALABLE.contains(&&*target.kind) {
+        let guess = guess(&target.kind, SCALABLE);
+        let allowed = format!(
+            "is not a kind of {APPS} that can be scaled; there are {}; another kind needs its apiVersion{guess}",
+            SCALABLE.join(", ")
+        );
+        findings.refuse("scaleTargetRef.kind", Some(target.kind.to_string()), allowed);
+        return;
+    }
     if known.target(target) == Sight::Absent {
         let allowed = format!("{} {}/{} is not {}", target.kind, target.namespace, target.name, known.place());
         findings.warn("scaleTargetRef.name", Some(target.name.to_string()), format!("names nothing: {allowed}"));

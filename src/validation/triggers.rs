@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use tidegate_calculator::policy::TriggerPolicy;
 use tidegate_calculator::source::{MetricType, Problem, TriggerSpec};
 use tidegate_engine::subject::{AuthenticationRef, References, Severity, TargetRef, Trigger};
-use tidegate_scalers::{Known, kinds};
+use tidegate_scalers::parameters::Source;
+use tidegate_scalers::{Known, TriggerType, kinds};
 
 use super::authentication::{self, Provided};
 use super::findings::{Findings, guess, shown};
@@ -60,7 +61,8 @@ pub(super) fn read(
             (None, _) => Provided::Names(BTreeSet::new()),
             _ => Provided::Unknown,
         };
-        if !trigger.kind.is_empty() {
+        // Without a map of parameters, which is said already, every required one would be missing.
+        if !trigger.kind.is_empty() && fields.get("metadata").is_some_and(Value::is_object) {
             check(&trigger, &environment, &provided, &here, findings);
         }
         if let Some(target) = target {
@@ -297,5 +299,26 @@ fn check(
     }
     for problem in checked.warnings.iter().filter(|warning| !repeated(warning)).cloned() {
         findings.say(Severity::Warning, below(problem));
+    }
+    if let Provided::Names(names) = provided {
+        misspelt(&trigger.kind, names, here, findings);
+    }
+}
+
+/// Parameters of the authentication that are nearly called like one of this type: a password under such a name would be missed without a
+/// word. Those that other types read are left out, because several triggers may share an authentication.
+fn misspelt(kind: &str, names: &BTreeSet<String>, here: &str, findings: &mut Findings) {
+    let read = |of: &'static TriggerType| {
+        let parameters = of.parameters.iter().filter(|parameter| parameter.reads(Source::Authentication));
+        parameters.flat_map(|parameter| parameter.names).copied()
+    };
+    let Some(known) = tidegate_scalers::trigger_type(kind) else { return };
+    let is_read = |name: &String| tidegate_scalers::trigger_types().iter().flat_map(read).any(|known| known == name);
+    for name in names.iter().filter(|name| !is_read(name)) {
+        let guess = guess(name, read(known));
+        if !guess.is_empty() {
+            let place = path::child(&path::child(here, "authenticationRef"), name);
+            findings.warn(place, None, format!("is not a parameter of {kind} and has no effect{guess}"));
+        }
     }
 }

@@ -78,7 +78,8 @@ fn apply(plane: &ControlPlane, overlay: &str) {
 fn sample(plane: &ControlPlane, namespace: &str, address: &str) {
     println!("{}", plane.print(&["-n", namespace, "apply", "-f", &folder("samples")]));
     let text = std::fs::read_to_string(folder("samples/redis-list.yaml")).unwrap();
-    let here = text.replace("redis:6379", address).replace("listName: orders", &format!("listName: {LIST}"));
+    let here =
+        text.replace("redis.default.svc:6379", address).replace("listName: orders", &format!("listName: {LIST}"));
     assert_ne!(here, text);
     let output = plane.kubectl(&["-n", namespace, "apply", "-f", "-"], &here);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -155,8 +155,7 @@ impl Text<'_> {
             Step::Proposal { trigger, metric, total, target, metric_type, replicas, at, .. } => {
                 let mut note = format!("read {} ago", at.age(self.now.tick));
                 note.push_str(&self.remarks(step));
-                let of_pods = self.policy.triggers.get(usize::from(*trigger)).is_some_and(|of| of.resource_like);
-                let noun = words::noun(*metric_type, of_pods);
+                let noun = words::noun(*metric_type, self.is_of_pods(*trigger));
                 let detail = format!("{noun} {}", words::quotient(*total, *target, *metric_type));
                 row(
                     &words::trigger(self.policy, self.evidence, *trigger, Some(*metric)),
@@ -206,7 +205,7 @@ impl Text<'_> {
     }
 
     fn remarks(&self, step: &Step) -> String {
-        let Step::Proposal { within_tolerance, exact, waits, active, .. } = step else {
+        let Step::Proposal { trigger, within_tolerance, exact, waits, active, .. } = step else {
             return String::new();
         };
         let mut remarks = String::new();
@@ -219,10 +218,15 @@ impl Text<'_> {
             remarks.push_str(", waits for the last change until ");
             remarks.push_str(&self.time(*end));
         }
-        if !active {
+        // What pods use makes no object active, also where it asks for more of them.
+        if !active && !self.is_of_pods(*trigger) {
             remarks.push_str(", inactive");
         }
         remarks
+    }
+
+    fn is_of_pods(&self, trigger: u8) -> bool {
+        self.policy.triggers.get(usize::from(trigger)).is_some_and(|of| of.resource_like)
     }
 
     fn failed(&self) -> Option<&Step> {

@@ -60,7 +60,11 @@ pub(super) fn check(_: &TriggerSpec, values: &Values) -> Checked {
         _ => {}
     }
     errors.extend(flaws(values));
-    if !uses_tls(values) && !values.unseen(&CA_CERT) && !values.unseen(&CLIENT_CERT) && values.given(&tls::UNSAFE_SSL) {
+    if !uses_tls(values)
+        && !values.unseen(&CA_CERT)
+        && !values.unseen(&CLIENT_CERT)
+        && values.truth(&tls::UNSAFE_SSL) == Some(true)
+    {
         warnings.push(values.problem(&tls::UNSAFE_SSL, "has no effect without TLS; set enableTLS: true"));
     }
     Checked { errors, warnings, metrics: Vec::new() }

@@ -63,8 +63,14 @@ pub(crate) fn flaws(values: &Values) -> Vec<Problem> {
         .collect()
 }
 
-/// Warnings about what only TLS would use; `remedy` says how to switch it on.
+/// Warnings about what only TLS would use; `remedy` says how to switch it on. `unsafeSsl: "false"` is what KEDA's examples spell out: it
+/// asks for nothing.
 pub(crate) fn idle(values: &Values, remedy: &str) -> Vec<Problem> {
-    let given = [&UNSAFE_SSL, &CA, &CERT, &KEY].into_iter().filter(|parameter| values.given(parameter));
-    given.map(|parameter| values.problem(parameter, format!("has no effect without TLS; {remedy}"))).collect()
+    let insecure = (values.truth(&UNSAFE_SSL) == Some(true)).then_some(&UNSAFE_SSL);
+    let given = [&CA, &CERT, &KEY].into_iter().filter(|parameter| values.given(parameter));
+    insecure
+        .into_iter()
+        .chain(given)
+        .map(|parameter| values.problem(parameter, format!("has no effect without TLS; {remedy}")))
+        .collect()
 }

@@ -119,6 +119,12 @@ fn what_has_no_effect_is_a_warning() {
         warnings(&[address], &[("ca", "x")]),
         ["authenticationRef.ca: has no effect without TLS; set enableTLS"]
     );
+    // What is spelled out in KEDA's examples asks for nothing.
+    assert_eq!(warnings(&[address, ("unsafeSsl", "false")], &[]), Vec::<String>::new());
+    assert_eq!(
+        warnings(&[address, ("unsafeSsl", "true")], &[]),
+        ["metadata.unsafeSsl: \"true\" has no effect without TLS; set enableTLS"]
+    );
     assert_eq!(
         warnings(&[address, ("username", "u")], &[]),
         ["metadata.username: \"u\" has no effect without a password"]

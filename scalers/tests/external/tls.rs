@@ -110,6 +110,7 @@ fn what_is_likely_a_mistake_is_warned_of() {
     };
     let trigger = Trigger::on("scaler:1");
     assert_eq!(warnings(&trigger.clone().with(&[("anything", "goes")])), Vec::<String>::new());
+    assert_eq!(warnings(&trigger.clone().with(&[("unsafeSsl", "false")])), Vec::<String>::new());
     let cases = [
         ("unsafeSsl", "true", "metadata.unsafeSsl: \"true\" has no effect without TLS; set enableTLS: true"),
         ("enableTls", "true", "metadata.enableTls: is only passed on to the server; did you mean enableTLS?"),

@@ -21,6 +21,7 @@ use super::error::CommandError;
 use super::report::without_password;
 use super::site::{Place, Remembered, Site, config, find};
 use super::{CommandId, Output, Printed, id_or_new};
+use crate::cli::values::parallelism;
 use crate::hooks::flink::matching;
 use crate::validation::is_state_path;
 
@@ -31,9 +32,12 @@ const ATTEMPT: u32 = 1;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  tidegate flink restore --cluster shop/enrich --job enrich --dry-run       what it would do, from the path that is recorded
+  tidegate flink restore --cluster shop/enrich --job enrich --dry-run
+      what it would do, from the path that is recorded
   tidegate flink restore --cluster shop/enrich --job enrich
-  tidegate flink restore -f enrich/ --job enrich --from s3://flink/savepoints/savepoint-ab12-34cd --parallelism 4
+      the same, done
+  tidegate flink restore -f enrich/ --job enrich --from s3://flink/savepoints/savepoint-ab12-34cd
+      from this savepoint; no cluster is asked
 
 The jar, its class and its arguments are those of jobs.list[].run in the hook. Flink plans the run first, for which the program's main \
 runs in the JobManager. The job gets an id of its own; after a lost answer it is looked for by that id before anything is repeated, also \
@@ -54,7 +58,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     empty: bool,
     /// Its parallelism [default: that before its stop as it was recorded, else what all free slots give]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=32768))]
+    #[arg(long, value_name = "COUNT", value_parser = parallelism)]
     parallelism: Option<u32>,
     /// Let Flink plan the run and say what would be done; run nothing.
     #[arg(long)]

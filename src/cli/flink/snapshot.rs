@@ -23,9 +23,12 @@ use crate::validation::is_state_path;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  tidegate flink snapshot --cluster shop/enrich                 a checkpoint of every live job that the hook looks after
-  tidegate flink snapshot --rest-url http://127.0.0.1:8081      of every live job of this JobManager
+  tidegate flink snapshot --cluster shop/enrich
+      a checkpoint of every live job that the hook looks after
+  tidegate flink snapshot --rest-url http://127.0.0.1:8081
+      of every live job of this JobManager
   tidegate flink snapshot -f enrich/ --job enrich --savepoint --directory s3://flink/savepoints
+      a savepoint of one job
 
 Each job is waited for as long as its own checkpoint time-out and 30 s more. The ids that Flink is told are made of the one that is \
 printed first: the same command with --id and that one finds what was begun, and takes nothing twice. Flink remembers it for 5 minutes \

@@ -15,16 +15,20 @@ use super::look::{self, Seen};
 use super::report::{self, Report, without_password};
 use super::site::{Place, Remembered, Site, find};
 use super::{BAD_INPUT, Output, Printed, UNDONE};
+use crate::cli::values::positive;
 
 /// The arguments of this subcommand.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  tidegate flink status --cluster shop/enrich               all comes from the cluster
-  tidegate flink status -f enrich/                          the hook from files, and Flink; no cluster is asked
-  tidegate flink status --rest-url http://127.0.0.1:8081    a JobManager alone, with the defaults of a hook
+  tidegate flink status --cluster shop/enrich
+      all comes from the cluster
+  tidegate flink status -f enrich/
+      the hook from files, and Flink; no cluster is asked
+  tidegate flink status --rest-url http://127.0.0.1:8081
+      a JobManager alone, with the defaults of a hook
   tidegate flink status --cluster shop/enrich --rest-url http://127.0.0.1:8081
-                                                            through kubectl port-forward svc/enrich-jobmanager 8081
+      through kubectl port-forward svc/enrich-jobmanager 8081
 
 It reads and changes nothing. What a change would do is said by the same rules by which an operation decides; what cannot be known \
 without a cluster is named at the end.
@@ -34,7 +38,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     place: Place,
     /// Say also what the jobs would get with this many TaskManagers.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = positive)]
     replicas: Option<u32>,
     /// How to print it.
     #[arg(short = 'o', long, value_enum, default_value_t = Output::Text)]

@@ -41,6 +41,9 @@ pub(in crate::cli) async fn fetch(
         let what = format!("the {SCALED_OBJECT}s of namespace {namespace}");
         let listed = cluster.scaled_objects(namespace).await;
         found = listed.map_err(|unseen| ProbeError::Unseen { what, why: unseen.why })?;
+        if found.is_empty() {
+            return Err(ProbeError::NoneIn(namespace.to_owned()));
+        }
     }
     let mut documents = Vec::new();
     for object in &found {

@@ -83,7 +83,10 @@ async fn objects_are_chosen_by_name() {
     assert_eq!(error.to_string(), "there is no ScaledObject default/orders; known: shop/orders");
     assert!(probed(ORDERS, &["-n", "shop", "orders"]).await.is_ok());
     let error = probed("a: 1\n", &[]).await.unwrap_err();
-    assert_eq!((error.to_string().as_str(), error.reason()), ("there is no ScaledObject", "ObjectNotFound"));
+    assert_eq!(
+        (error.to_string().as_str(), error.reason()),
+        ("there is no ScaledObject in these files", "ObjectNotFound")
+    );
 }
 
 #[tokio::test]

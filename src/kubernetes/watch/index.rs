@@ -255,7 +255,7 @@ impl Index {
             judge::judge(id, view, &self.settings, &self.policies);
         if self.policies.are_settled(&id.namespace, &names) {
             for warning in &warnings {
-                tracing::warn!("ScaledObject {id}: {warning}");
+                tracing::warn!("ScaledObject {id}: {}", warning.problem);
             }
         }
         self.hold_by_policies(id, &names, subject.as_deref());

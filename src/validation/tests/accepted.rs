@@ -134,7 +134,7 @@ fn warnings_and_information_leave_the_subject() {
     let reason = "has no effect: minReplicaCount is above 0 and there is no idleReplicaCount";
     let cases = vec![
         ("/spec/triggers/0/metadata/lsitName", json!("x"), "warning triggers[0].metadata.lsitName: is not a parameter of redis and has no effect; did you mean listName?".to_owned()),
-        ("/spec/minReplicas", json!(1), "warning minReplicas: is not a known field and has no effect".to_owned()),
+        ("/spec/minReplicas", json!(1), "warning minReplicas: is not a known field and has no effect; did you mean minReplicaCount?".to_owned()),
         ("/spec/coolDownPeriod", json!(1), "warning coolDownPeriod: is not a known field and has no effect; did you mean cooldownPeriod?".to_owned()),
         ("/spec/triggers/0/tpye", json!("x"), "warning triggers[0].tpye: is not a known field and has no effect; did you mean type?".to_owned()),
         ("/data", json!({}), "warning data: is not a known field and has no effect".to_owned()),

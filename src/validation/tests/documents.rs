@@ -43,6 +43,11 @@ fn authentications_name_what_is_not_there_yet() {
     }
     let vault = json!({ "address": "a", "authentication": "token", "secrets": [{ "parameter": "p", "path": "p", "key": "k" }] });
     assert_eq!(check(json!({ "hashiCorpVault": vault })), [format!("error hashiCorpVault: {not_yet}")]);
+    // Said once: what is missing inside of something that is not read at all is of no use.
+    assert_eq!(check(json!({ "hashiCorpVault": {} })), [format!("error hashiCorpVault: {not_yet}")]);
+    let unknown =
+        "error podIdentity.provider: \"aws2\" is not one of azure-workload, gcp, aws, aws-eks, none; did you mean aws?";
+    assert_eq!(check(json!({ "podIdentity": { "provider": "aws2" } })), [unknown]);
 }
 
 /// Checks YAML as the command line does: `LINE:COLUMN finding`, and how many subjects came of it.
@@ -125,6 +130,19 @@ fn what_is_not_in_the_files_is_a_warning() {
             "22:40 warning secretTargetRef[0].key: \"pasword\" is not a key of Secret redis in these files; did you mean password?"
         ]
     );
+    // A name that is nearly one of the trigger's parameters; what is nothing like any may be for another trigger.
+    let misspelt = AUTHENTICATION.replace("parameter: username", "parameter: usrname");
+    let (lines, _) = files(&format!("{DEPLOYMENT}{SCALED_OBJECT}{misspelt}"));
+    assert_eq!(
+        lines,
+        [
+            "25:5 warning triggers[0].authenticationRef.usrname: is not a parameter of redis and has no effect; did you mean username?"
+        ]
+    );
+    for other in ["vhostName", "apiKey", "bearerToken", "team"] {
+        let foreign = AUTHENTICATION.replace("parameter: username", &format!("parameter: {other}"));
+        assert_eq!(files(&format!("{DEPLOYMENT}{SCALED_OBJECT}{foreign}")).0, Vec::<String>::new(), "{other}");
+    }
     let (lines, _) = files(&AUTHENTICATION.replace("name: redis", "name: rediss"));
     assert_eq!(
         lines,
@@ -218,7 +236,8 @@ fn other_kinds_are_told_apart() {
             "apiVersion: keda.k8s.io/v1alpha1\nkind: ScaledObject",
             "1:1 error apiVersion: \"keda.k8s.io/v1alpha1\" is KEDA 1's; keda.sh/v1alpha1 is needed",
         ),
-        ("kind: ScaledObject", "1:1 error apiVersion: \"\" is not keda.sh/v1alpha1, as ScaledObject needs"),
+        ("kind: ScaledObject", "1:1 error apiVersion: is required: keda.sh/v1alpha1, as ScaledObject needs"),
+        ("apiVersion: keda.sh/v1alpha1", "1:1 error kind: is required"),
         (
             "apiVersion: tidegate.dev/v1alpha1\nkind: ScalingPolicies",
             "2:1 error kind: \"ScalingPolicies\" is not a kind of tidegate.dev",
@@ -233,7 +252,7 @@ fn other_kinds_are_told_apart() {
         ),
         (
             "kind: ClusterScalingPolicy",
-            "1:1 error apiVersion: \"\" is not tidegate.dev/v1alpha1, as ClusterScalingPolicy needs",
+            "1:1 error apiVersion: is required: tidegate.dev/v1alpha1, as ClusterScalingPolicy needs",
         ),
         ("kind: ScaledJob\napiVersion: keda.sh/v1alpha1", "1:1 error kind: \"ScaledJob\" is not supported yet"),
         ("replicas: 3", "1:1 warning kind: is missing: this is not a Kubernetes object and is not read"),

@@ -23,8 +23,39 @@ fn object_level_errors_are_named_exactly() {
             "error maxReplicaCount: \"3000000000\" is not an integer <= 2147483647",
         ),
         one("/spec/pollingInterval", json!(0), "error pollingInterval: \"0\" is not an integer >= 1"),
-        one("/spec/pollingInterval", json!("30s"), "error pollingInterval: \"30s\" is a text, not an integer"),
-        one("/spec/cooldownPeriod", json!([1]), "error cooldownPeriod: \"[1]\" is a list, not an integer"),
+        one(
+            "/spec/pollingInterval",
+            json!("5 minutes"),
+            "error pollingInterval: \"5 minutes\" is a text, not an integer; it is a number of seconds",
+        ),
+        one(
+            "/spec/pollingInterval",
+            json!("30"),
+            "error pollingInterval: \"30\" is a text, not an integer; take the quotes away",
+        ),
+        one(
+            "/spec/cooldownPeriod",
+            json!([1]),
+            "error cooldownPeriod: is a list, not an integer; it is a number of seconds",
+        ),
+        one(
+            "/spec/scaleTargetRef/kind",
+            json!("deployment"),
+            "error scaleTargetRef.kind: \"deployment\" is not a kind of apps/v1 that can be scaled; there are Deployment, StatefulSet, \
+             ReplicaSet; another kind needs its apiVersion; did you mean Deployment?",
+        ),
+        one(
+            "/spec/scaleTargetRef/kind",
+            json!("Rollout"),
+            "error scaleTargetRef.kind: \"Rollout\" is not a kind of apps/v1 that can be scaled; there are Deployment, StatefulSet, \
+             ReplicaSet; another kind needs its apiVersion",
+        ),
+        // A whole block is not shown: it may hold a password.
+        one(
+            "/spec/triggers",
+            json!({ "type": "redis", "metadata": { "password": "s3cret" } }),
+            "error triggers: is a map, not a list",
+        ),
         one(
             "/spec/minReplicaCount",
             json!(101),
@@ -122,7 +153,7 @@ fn object_level_errors_are_named_exactly() {
         ),
         one("/metadata", json!({}), "error metadata.name: is required"),
         one("/metadata", json!(null), "error metadata: is required"),
-        one("/spec", json!([]), "error spec: \"[]\" is a list, not a map"),
+        one("/spec", json!([]), "error spec: is a list, not a map"),
     ];
     for (object, expected) in cases {
         let validated = check(&object);
