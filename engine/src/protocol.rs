@@ -409,6 +409,9 @@ pub enum ApplyError {
     /// It was refused: nothing was written.
     #[error("{0}")]
     Refused(String),
+    /// The target must be left alone for now, and says why: nothing was written, and the same write may succeed later.
+    #[error("{0}")]
+    LeftAlone(String),
     /// No answer came: it may have been written, or not.
     #[error("{0}")]
     Unknown(String),
@@ -439,6 +442,7 @@ impl ApplyError {
         match self {
             Self::Conflict => "ApplyConflict",
             Self::Refused(_) => "ApplyRefused",
+            Self::LeftAlone(_) => "TargetLeftAlone",
             Self::Unknown(_) => "ApplyUnknown",
         }
     }

@@ -83,11 +83,13 @@ impl Object {
                 }
             },
             Err(ApplyError::Unknown(text)) => self.doubtful(write, &text, cx),
-            Err(error @ ApplyError::Refused(_)) => {
+            Err(error @ (ApplyError::Refused(_) | ApplyError::LeftAlone(_))) => {
                 let text = error.to_string();
+                let passes = matches!(error, ApplyError::LeftAlone(_));
                 self.write_failed(error, cx);
                 if let Some(patch) = &write.patch {
-                    let class = self.refusal();
+                    // No setting must change for what passes by itself, however often it is met.
+                    let class = if passes { Class::Transient } else { self.refusal() };
                     self.answer_patch(patch, Err((class, &text)), cx);
                 }
             }

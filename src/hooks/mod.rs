@@ -180,13 +180,16 @@ fn done(result: Result<(), Failure>) -> Outcome {
     }
 }
 
+/// What the operator does with a snapshot of a job that does not run.
+const ABANDONED: &str = "the operator has given the FlinkStateSnapshot up, as it does when the job does not run";
+
 fn snapshot_end(result: Result<SnapshotEnd, Failure>) -> Outcome {
     match result {
         Ok(SnapshotEnd::InProgress) => Outcome::InProgress,
         Ok(SnapshotEnd::Completed { path, age }) => Outcome::Completed { id: None, path, age },
         Ok(SnapshotEnd::Failed(text)) => Outcome::Failed(Failure::new(Class::Transient, &text)),
         // The job went away under it: that says nothing about the next one.
-        Ok(SnapshotEnd::Abandoned) => Outcome::Failed(Failure::new(Class::Restarting, "the snapshot was abandoned")),
+        Ok(SnapshotEnd::Abandoned) => Outcome::Failed(Failure::new(Class::Restarting, ABANDONED)),
         Ok(SnapshotEnd::Absent) => Outcome::NotFound,
         Err(failure) => Outcome::Failed(failure),
     }

@@ -414,6 +414,12 @@ impl World {
             None => merge(&mut after, body),
         }
         if after != before {
+            // Every change of a spec is a generation of its own.
+            if after["spec"] != before["spec"]
+                && let Some(generation) = before["metadata"]["generation"].as_i64()
+            {
+                after["metadata"]["generation"] = json!(generation + 1);
+            }
             self.write(&path, after);
         }
         axum::Json(self.objects[&path].clone()).into_response()

@@ -29,6 +29,7 @@ use tokio::time::{sleep, timeout};
 use self::authentications::Authentications;
 use super::Attention;
 use super::calls::Failure;
+use super::flink_scale::{self, JOB_SUSPENDED};
 use super::holds::{Holds, POLICY_UNSEEN};
 use super::kept::Kept;
 use super::known::{Known, ObjectFacts};
@@ -227,6 +228,11 @@ impl Finalizer {
                 }
                 tracing::warn!("{id}: it is deleted, and its replicas are not restored: {}", hold.message);
             }
+            if let Some(hold) =
+                self.suspended(id, facts).filter(|_| deleting && wanted && !plan.restore && !facts.hooks)
+            {
+                tracing::warn!("{id}: it is deleted, and its replicas are not restored: {}", hold.message);
+            }
             if plan.restore && facts.hooks {
                 tracing::warn!(
                     "{id}: deleted; its replicas are not restored, because nothing would prepare the change: it has hooks, or policies that are not there and may have had some"
@@ -251,6 +257,11 @@ impl Finalizer {
             return None;
         }
         self.holds.of(id, &facts.target).filter(|hold| hold.reason == POLICY_UNSEEN)
+    }
+
+    /// Why its target is not touched, if somebody else has suspended its job.
+    fn suspended(&self, id: &ObjectId, facts: &ObjectFacts) -> Option<Hold> {
+        self.holds.of(id, &facts.target).filter(|hold| hold.reason == JOB_SUSPENDED)
     }
 
     /// An object that is looked at no more must not wait for us when it is deleted.
@@ -293,10 +304,12 @@ impl Finalizer {
         let kind = GroupVersionKind::gvk(group, version, &target.kind);
         let resource = ApiResource::from_gvk_with_plural(&kind, &facts.target_resource);
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &target.namespace, &resource);
-        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let body = Patch::Merge(json!({ "spec": { "replicas": original } }));
-        match timeout(CALL, api.patch_scale(&target.name, &params, &body)).await {
-            Ok(Ok(_)) => tracing::info!("{id}: deleted; {target} has its original replicas again ({original})"),
+        let replicas = i32::try_from(original).unwrap_or(i32::MAX);
+        match timeout(CALL, flink_scale::restore(&api, target, replicas)).await {
+            Ok(Ok(Err(suspended))) => {
+                tracing::warn!("{id}: its original replicas ({original}) are not restored: {suspended}");
+            }
+            Ok(Ok(Ok(_))) => tracing::info!("{id}: deleted; {target} has its original replicas again ({original})"),
             Ok(Err(error)) => tracing::warn!("{id}: cannot restore {original} replicas of {target}: {error}"),
             Err(_) => tracing::warn!("{id}: cannot restore {original} replicas of {target}: no answer within {CALL:?}"),
         }

@@ -11,11 +11,11 @@ use serde_json::Value;
 use tidegate_calculator::observation::TargetState;
 use tidegate_engine::ports::Target;
 use tidegate_engine::protocol::{ApplyError, Seen, TargetError, Version};
-use tidegate_engine::subject::TargetRef;
+use tidegate_engine::subject::{Hold, TargetRef};
 use tokio::sync::mpsc;
 
 use super::calls::{CALL, Failure, within};
-use super::flink_scale;
+use super::flink_scale::{self, Shown};
 use super::surroundings::counter::Counter;
 use super::watch::event::Event;
 use super::watch::kinds::{KindKey, Kinds, Served};
@@ -56,14 +56,27 @@ pub(super) async fn read(
     counter: &Counter,
     target: &TargetRef,
 ) -> Result<Seen, TargetError> {
+    look(client, kinds, counter, target).await.map(|(seen, _)| seen)
+}
+
+/// Reads a target past every cache, and why it must not be scaled now, if it says so itself.
+pub(super) async fn look(
+    client: &Client,
+    kinds: &Kinds,
+    counter: &Counter,
+    target: &TargetRef,
+) -> Result<(Seen, Option<Hold>), TargetError> {
     let served = kinds.resolve(&KindKey::of(target)).await?;
     let result = if served.workload {
         // One read shows the pods that are ready as well.
         let api: Api<Workload> = Api::namespaced_with(client.clone(), &target.namespace, &served.resource);
-        patiently(|| api.get(&target.name)).await.map(|workload| workload.seen())
+        patiently(|| api.get(&target.name)).await.map(|workload| (workload.seen(), None))
     } else {
         match patiently(|| async { flink_scale::read(&api(client, target, &served), target).await }).await {
-            Ok(scale) => Ok(seen(&scale, counter.ready(target, &scale).await)),
+            Ok(Shown { scale, suspended }) => {
+                let seen = seen(&scale, counter.ready(target, &scale).await);
+                Ok((seen, suspended.map(|suspended| suspended.hold())))
+            }
             Err(failure) => Err(failure),
         }
     };
@@ -159,7 +172,8 @@ impl Target for ScaleTarget {
         let wanted = i32::try_from(replicas).unwrap_or(i32::MAX);
         let written = patiently(|| flink_scale::write(&api, target, wanted, &version.0)).await;
         match written {
-            Ok(scale) => Ok(views::version(&scale.metadata)),
+            Ok(Ok(scale)) => Ok(views::version(&scale.metadata)),
+            Ok(Err(suspended)) => Err(ApplyError::LeftAlone(suspended.to_string())),
             Err(failure) => Err(unwritten(&failure, target, &served)),
         }
     }

@@ -42,6 +42,19 @@ fn a_write_that_is_always_refused_is_a_setting() {
     assert_eq!(stage.apply_errors.len(), 97, "nothing is tried again before something changes");
 }
 
+/// It may be over at any time, and no setting has to change for that.
+#[test]
+fn a_target_that_must_be_left_alone_is_asked_again_until_it_need_not() {
+    let mut stage = shrinking(vec![ApplyError::LeftAlone("a person works on it".to_owned()); 10]);
+    assert!(stage.run(|stage| stage.apply_errors.is_empty(), 600), "{:?}", stage.log);
+    assert!(stage.is_operating() && stage.world.replicas == 4, "{:?}", stage.log);
+    // Ten tries with a pause of some seconds after each.
+    assert!(stage.at() >= 30, "{} s", stage.at());
+    assert!(stage.run(|stage| !stage.is_operating(), 300), "{:?}", stage.log);
+    assert_eq!((stage.world.replicas, count(&stage, "TargetLeftAlone")), (2, 1), "told once");
+    stage.check_laws();
+}
+
 #[test]
 fn a_conflict_over_something_else_is_looked_at_and_goes_again() {
     let mut stage = shrinking(vec![ApplyError::Conflict]);

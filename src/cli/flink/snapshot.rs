@@ -12,7 +12,7 @@ use tidegate_calculator::operation::ids::OperationId;
 use tidegate_calculator::operation::progress::Job;
 use tidegate_calculator::operation::spec::{Flink, SavepointFormat};
 
-use self::taking::{Taken, What, take, take_resource};
+use self::taking::{Taken, What, is_suspended, take, take_resource};
 use super::error::CommandError;
 use super::report::without_password;
 use super::site::{Place, Site, find};
@@ -159,7 +159,7 @@ async fn of_deployment(
     wanted: Option<&str>,
     operation: &OperationId,
 ) -> Result<Vec<Taken>, CommandError> {
-    let because = "is not possible for a FlinkDeployment, of which the operator takes a checkpoint";
+    let because = "is not possible for a FlinkDeployment, of which the operator takes a checkpoint; with --rest-url its JobManager takes it";
     if matches!(what, What::Savepoint { .. }) {
         return Err(CommandError::option("--savepoint", None, because));
     }
@@ -168,6 +168,9 @@ async fn of_deployment(
     }
     if !site.in_cluster {
         return Err(CommandError::option("--cluster", None, "is needed for a FlinkDeployment"));
+    }
+    if is_suspended(site, operation).await {
+        return Err(CommandError::NoJob(format!("spec.job.state of {} is \"suspended\"", site.target())));
     }
     tell(operation);
     Ok(vec![take_resource(site, flink.flink_deployment.backoff_limit, operation).await])
@@ -188,8 +191,9 @@ fn text(taken: &[Taken]) -> String {
             }
             Err(why) => without_password(why),
         };
+        let (id, begun) = id.as_deref().map_or(("-", "FlinkStateSnapshot"), |id| (id, "trigger"));
         // Writing to a text cannot fail.
-        let _ = writeln!(text, "{word:6}  {job:width$}  {id}  {end}  (trigger {trigger})");
+        let _ = writeln!(text, "{word:6}  {job:width$}  {id}  {end}  ({begun} {trigger})");
     }
     text
 }

@@ -3,8 +3,8 @@
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
-use tidegate_calculator::operation::Failure;
 use tidegate_calculator::operation::facts::TargetFacts;
+use tidegate_calculator::operation::{Class, Failure};
 use tidegate_engine::subject::TargetRef;
 
 use super::flink::OPERATOR_TYPES;
@@ -20,8 +20,9 @@ impl ClusterOperations {
     pub(super) async fn read_target(&self, target: &TargetRef) -> Result<TargetFacts, Failure> {
         let served = self.served(target).await?;
         let api = self.objects(target, &served);
-        let scale = within(CALL, flink_scale::read(&api, target)).await;
-        let scale = scale.map_err(|failure| failures::unread(&failure, &what("get", &served, "/scale", target)))?;
+        let shown = within(CALL, flink_scale::read(&api, target)).await;
+        let shown = shown.map_err(|failure| failures::unread(&failure, &what("get", &served, "/scale", target)))?;
+        let scale = shown.scale;
         let owned_by_operator = served.workload && self.is_owned_by_operator(&api, &served, target).await?;
         let selector = scale.status.as_ref().and_then(|status| status.selector.clone()).unwrap_or_default();
         Ok(TargetFacts {
@@ -58,7 +59,10 @@ impl ClusterOperations {
         let wanted = i32::try_from(replicas).unwrap_or(i32::MAX);
         let api = self.objects(target, &served);
         let written = within(CALL, flink_scale::write(&api, target, wanted, version)).await;
-        written.map(drop).map_err(|failure| failures::unwritten(&failure, &what("update", &served, "/scale", target)))
+        let written =
+            written.map_err(|failure| failures::unwritten(&failure, &what("update", &served, "/scale", target)))?;
+        // It may be resumed at any time.
+        written.map(drop).map_err(|suspended| Failure::new(Class::Transient, &suspended.to_string()))
     }
 
     /// Writes or removes the annotation.

@@ -231,7 +231,8 @@ async fn zero_of_a_flink_deployment_is_a_suspended_job() {
         (&rests["spec"]["job"]["state"], &rests["spec"]["taskManager"]["replicas"]),
         (&"suspended".into(), &2.into())
     );
-    assert_eq!(rests["metadata"]["annotations"]["tidegate.dev/suspended"], "true");
+    let generation = rests["metadata"]["generation"].to_string();
+    assert_eq!(rests["metadata"]["annotations"]["tidegate.dev/suspended"], generation, "it says which suspension");
     assert_eq!(class(operations.patch(&deployment(), 0, &seen.version).await), Class::Conflict);
     let seen = operations.target(&deployment()).await.unwrap();
     assert_eq!(seen.replicas, 0, "nothing runs");
@@ -243,13 +244,16 @@ async fn zero_of_a_flink_deployment_is_a_suspended_job() {
     );
     assert_eq!(runs["metadata"]["annotations"].get("tidegate.dev/suspended"), None);
 
-    let by_hand = json!({ "job": { "state": "suspended" }, "replicas": 4 });
+    let by_hand = json!({ "job": { "state": "suspended" }, "taskManager": { "replicas": 4 }, "replicas": 4 });
     fake.put(FLINK, flink(&json!({}), &by_hand, &json!({ "replicas": 0 })));
     let seen = operations.target(&deployment()).await.unwrap();
     assert_eq!(seen.replicas, 4, "a person has suspended it: it has the replicas of its spec");
-    operations.patch(&deployment(), 5, &seen.version).await.unwrap();
-    let rests = fake.at(FLINK);
-    assert_eq!((&rests["spec"]["job"]["state"], &rests["spec"]["replicas"]), (&"suspended".into(), &5.into()));
+    let before = fake.at(FLINK);
+    for replicas in [0, 5] {
+        let refused = operations.patch(&deployment(), replicas, &seen.version).await;
+        assert_eq!(class(refused), Class::Transient, "he may resume it at any time");
+    }
+    assert_eq!(fake.at(FLINK), before, "it is left alone");
 }
 
 #[tokio::test]

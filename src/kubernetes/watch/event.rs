@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tidegate_crds::TriggerAuthenticationSpec;
 use tidegate_engine::protocol::{Seen, TargetError};
-use tidegate_engine::subject::{ObjectId, TargetRef};
+use tidegate_engine::subject::{Hold, ObjectId, TargetRef};
 use tokio::sync::oneshot;
 
 use super::directory::{AuthenticationKey, Place};
@@ -68,6 +68,8 @@ pub(in crate::kubernetes) enum Event {
     Moved(KindKey, ObjectId, Arc<str>),
     /// A target is gone.
     TargetGone(KindKey, ObjectId),
+    /// A target that is being read says itself that it must not be scaled now, or that it may be.
+    Aside(TargetRef, Option<Hold>),
     /// The answer to [`Order::Read`], with the print of the environments if that was asked for.
     Read(TargetRef, Result<Seen, TargetError>, Option<u64>),
     /// Nobody looks for a kind any more: it is not there.

@@ -141,9 +141,12 @@ impl Index {
                 }
             }
             Event::Policy(key, text) => self.policy(&key, text.map(|text| *text), orders),
-            Event::Kind(..) | Event::Workload(..) | Event::Moved(..) | Event::TargetGone(..) | Event::Read(..) => {
-                self.take_target(event, orders);
-            }
+            Event::Kind(..)
+            | Event::Workload(..)
+            | Event::Moved(..)
+            | Event::TargetGone(..)
+            | Event::Aside(..)
+            | Event::Read(..) => self.take_target(event, orders),
             Event::Found(kind) => self.targets.retry(&kind, orders),
             Event::GivenUp(kind) => self.targets.given_up(&kind),
             Event::Defined(group) => self.targets.defined(&group, orders),
@@ -186,12 +189,14 @@ impl Index {
             Event::TargetGone(kind, id) => {
                 self.targets.gone(&kind, &id);
                 let target = target(&kind, &id);
+                self.set_aside(&target, None);
                 self.target_moved(&target, Moved { state: true, environment: false });
                 for id in self.claimants(&TargetKey::of(&target)) {
                     // One that is being deleted waited for it alone.
                     self.tell(&id, orders);
                 }
             }
+            Event::Aside(target, hold) => self.set_aside(&target, hold),
             Event::Read(target, result, print) => {
                 self.failing.read(&target, &result, orders);
                 let moved = self.targets.was_read(&target, result, print, orders);

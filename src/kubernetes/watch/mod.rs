@@ -38,6 +38,7 @@ use self::index::{Index, Outlets};
 use self::kinds::{KindKey, Kinds, Served};
 use self::latest::Latest;
 use self::streams::{Events, Watch};
+use super::flink_scale::is_deployment;
 use super::holds::{Holds, OBSERVE, Whom};
 use super::kept::Kept;
 use super::known::Known;
@@ -216,9 +217,10 @@ impl Runner {
                 let (reads, events) = (self.reads.clone(), self.events.clone());
                 self.tasks.spawn(async move {
                     let Ok(_permit) = reads.acquire().await else { return };
-                    let event = read.await;
-                    // Nobody listens any more at the end of the process.
-                    let _ = events.send(event).await;
+                    for event in read.await.into_iter().flatten() {
+                        // Nobody listens any more at the end of the process.
+                        let _ = events.send(event).await;
+                    }
                 });
             }
             Order::DropHolders(place) => {
@@ -305,11 +307,21 @@ impl KindWork {
     }
 }
 
-/// Reads a target whose scale no watch shows.
-async fn read(client: Client, kinds: Kinds, counter: Counter, target: TargetRef, environment: bool) -> Event {
-    let result = target::read(&client, &kinds, &counter, &target).await;
+/// Reads a target whose scale no watch shows. Whether it may be scaled comes before how it is, so that nobody acts on that first.
+async fn read(
+    client: Client,
+    kinds: Kinds,
+    counter: Counter,
+    target: TargetRef,
+    environment: bool,
+) -> [Option<Event>; 2] {
+    let result = target::look(&client, &kinds, &counter, &target).await;
     let print = if environment && result.is_ok() { target::environment(&client, &kinds, &target).await } else { None };
-    Event::Read(target, result, print)
+    let (result, aside) = match result {
+        Ok((seen, hold)) => (Ok(seen), is_deployment(&target).then(|| Event::Aside(target.clone(), hold))),
+        Err(error) => (Err(error), None),
+    };
+    [aside, Some(Event::Read(target, result, print))]
 }
 
 /// The facts and the subject of an object's text, for tests.

@@ -24,8 +24,8 @@ pub(super) fn trials() -> Vec<Trial> {
 pub(super) struct Enrich {
     pub(super) space: Space,
     pub(super) flink: FlinkOperator,
-    account: Account,
-    begun: Moment,
+    pub(super) account: Account,
+    pub(super) begun: Moment,
 }
 
 /// How it is set up.
@@ -207,7 +207,7 @@ fn plan(replicas: i64) -> Value {
 }
 
 /// It looks every second, lowers at once, and wants as many replicas as the plan says.
-fn scaled(min: u32) -> Value {
+pub(super) fn scaled(min: u32) -> Value {
     let number = json!({"resourceKind": "ConfigMap", "resourceName": "plan", "key": "wanted", "targetValue": "1"});
     json!({
         "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject",

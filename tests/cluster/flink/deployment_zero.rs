@@ -5,6 +5,7 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use super::super::space::conditions;
 use super::super::trial;
 use super::deployment::{Enrich, Setup};
 use super::operator::{Deed, Origin};
@@ -61,9 +62,10 @@ fn by_hand() {
     enrich.space.merge("flinkdeployments", "enrich", &suspend("suspended"));
     until_suspended(&enrich);
     let operator = enrich.start();
-    enrich.space.until_condition("enrich", "Ready", "True");
+    enrich.until_said("Held", "spec.job.state of FlinkDeployment");
+    let ready = enrich.space.until_condition("enrich", "Ready", "False");
+    assert!(conditions(&ready).any(|one| one["type"] == "Ready" && one["reason"] == "JobSuspended"), "{ready:#}");
     enrich.want(4);
-    enrich.until_said("JobNotReady", "is suspended");
     enrich.untouched(Duration::from_secs(8));
     enrich.space.merge("flinkdeployments", "enrich", &suspend("running"));
     enrich.until_running(4);

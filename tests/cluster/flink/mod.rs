@@ -8,9 +8,11 @@
 
 mod crashes;
 mod deployment;
+mod deployment_by_hand;
 mod deployment_crash;
 mod deployment_failures;
 mod deployment_refusals;
+mod deployment_suspended;
 mod deployment_zero;
 mod failing;
 mod failing_credentials;
@@ -52,7 +54,9 @@ pub(super) fn trials() -> Vec<Trial> {
         failing_finalizer::trials(),
         failing_credentials::trials(),
         deployment_crash::trials(),
+        deployment_suspended::trials(),
         deployment_zero::trials(),
+        deployment_by_hand::trials(),
         deployment::trials(),
         deployment_refusals::trials(),
         real_figures::trials(),

@@ -40,8 +40,8 @@ pub(super) enum What {
 pub(super) struct Taken {
     /// The job's name.
     pub(super) job: String,
-    /// The job's id.
-    pub(super) id: String,
+    /// The job's id; none for a FlinkDeployment, whose job the operator knows.
+    pub(super) id: Option<String>,
     /// `checkpoint` or `savepoint`.
     pub(super) kind: &'static str,
     /// The id that Flink knows it by until it is forgotten, or the name of the FlinkStateSnapshot.
@@ -97,7 +97,7 @@ impl What {
 pub(super) async fn take(site: &Site, job: &Job, what: &What, operation: &OperationId) -> Taken {
     let trigger = ids::trigger(operation, &job.id, what.kind(), ATTEMPT);
     let end = taken(Asking::new(site, job.wait.duration()), job, what, &trigger).await;
-    let (name, id, kind) = (job.name.clone(), job.id.clone(), what.word());
+    let (name, id, kind) = (job.name.clone(), Some(job.id.clone()), what.word());
     Taken { job: name, id, kind, trigger, end, milliseconds: None }
 }
 
@@ -176,12 +176,27 @@ fn forgotten(what: &What, look: &Look, since: Duration) -> Result<Done, String> 
     }
 }
 
+/// The name of the FlinkStateSnapshot of a command.
+fn resource_name(operation: &OperationId) -> String {
+    ids::object_name(operation, Kind::Resource.as_str(), ATTEMPT)
+}
+
 /// Lets the Flink Kubernetes Operator take a checkpoint of the FlinkDeployment.
 pub(super) async fn take_resource(site: &Site, backoff_limit: u32, operation: &OperationId) -> Taken {
-    let name = ids::object_name(operation, Kind::Resource.as_str(), ATTEMPT);
+    let name = resource_name(operation);
     let end = resource(Asking::new(site, RESOURCE), &name, backoff_limit).await;
     let job = site.target().to_string();
-    Taken { job, id: "-".to_owned(), kind: "checkpoint", trigger: name, end, milliseconds: None }
+    Taken { job, id: None, kind: "checkpoint", trigger: name, end, milliseconds: None }
+}
+
+/// Whether no snapshot can be taken, because the job is suspended and this command has begun none before. What cannot be seen speaks against
+/// nothing: the operator knows.
+pub(super) async fn is_suspended(site: &Site, operation: &OperationId) -> bool {
+    let (id, target) = (site.id(), site.target());
+    let perform = async |action| site.hooks.perform(&id, &target, &site.spec, &action).await;
+    let Outcome::Inspected(seen) = perform(Action::Inspect).await else { return false };
+    seen.deployment.is_some_and(|deployment| deployment.suspended)
+        && perform(Action::PollSnapshotResource { name: resource_name(operation) }).await == Outcome::NotFound
 }
 
 async fn resource(mut asking: Asking<'_>, name: &str, backoff_limit: u32) -> Result<Done, String> {
@@ -198,7 +213,7 @@ async fn resource(mut asking: Asking<'_>, name: &str, backoff_limit: u32) -> Res
 impl Taken {
     /// Asks Flink how long it took; it is well known without.
     pub(super) async fn measure(&mut self, client: &FlinkClient) {
-        let (Ok(done), Ok(id)) = (&self.end, self.id.parse::<JobId>()) else { return };
+        let (Ok(done), Some(Ok(id))) = (&self.end, self.id.as_deref().map(str::parse::<JobId>)) else { return };
         let Ok(all) = client.checkpoints(&id, CALL).await else { return };
         let one = all.history.iter().find(|one| Some(one.id) == done.id);
         let took = one.and_then(|one| one.end_to_end_duration);

@@ -6,7 +6,14 @@ use super::*;
 
 fn taken(job: &str, end: Result<Done, &str>, milliseconds: Option<i64>) -> Taken {
     let end = end.map_err(str::to_owned);
-    Taken { job: job.to_owned(), id: "6e".to_owned(), kind: "savepoint", trigger: "ab".to_owned(), end, milliseconds }
+    Taken {
+        job: job.to_owned(),
+        id: Some("6e".to_owned()),
+        kind: "savepoint",
+        trigger: "ab".to_owned(),
+        end,
+        milliseconds,
+    }
 }
 
 fn both() -> [Taken; 2] {
@@ -21,6 +28,15 @@ OK      enrich  6e  savepoint 7 at s3://key:***@bucket/sp, took 0.4 s  (trigger 
 FAILED  a       6e  it was declined at s3://key:***@bucket/sp  (trigger ab)
 ";
     assert_eq!(text(&both()), expected);
+}
+
+#[test]
+fn the_job_of_a_flink_deployment_has_no_id() {
+    let done = Done { id: None, path: Some("s3://bucket/cp".to_owned()) };
+    let taken = [Taken { id: None, kind: "checkpoint", ..taken("FlinkDeployment/enrich", Ok(done), None) }];
+    let expected = "OK      FlinkDeployment/enrich  -  checkpoint at s3://bucket/cp  (FlinkStateSnapshot ab)\n";
+    assert_eq!(text(&taken), expected);
+    assert_eq!(json(&OperationId("cd".to_owned()), &taken)["snapshots"][0]["jobId"], Value::Null);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Who scales which target, and who uses which authentication.
 
 use tidegate_calculator::source::MetricType;
-use tidegate_engine::subject::{Finding, ObjectId, TargetRef};
+use tidegate_engine::subject::{Finding, Hold, ObjectId, TargetRef};
 
 use super::super::event::Order;
 use super::super::kinds::KindKey;
 use super::{Index, Object};
-use crate::kubernetes::holds::TargetKey;
+use crate::kubernetes::flink_scale::JOB_SUSPENDED;
+use crate::kubernetes::holds::{TargetKey, Whom};
 use crate::validation::{Claim, conflicts};
 
 impl Index {
@@ -84,6 +85,15 @@ impl Index {
             Claim { id, target: &object.target, created: object.created },
         ];
         conflicts(&claims).pop().map(|(_, finding)| finding)
+    }
+
+    /// What a target says of itself: that it must not be scaled now, or that it may be. Whoever comes to scale it later is held, too.
+    pub(super) fn set_aside(&self, target: &TargetRef, hold: Option<Hold>) {
+        let whom = Whom::Target(TargetKey::of(target));
+        match hold {
+            Some(hold) => self.out.holds.set(whom, hold),
+            None => self.out.holds.lift(&whom, JOB_SUSPENDED),
+        }
     }
 
     pub(super) fn claimants(&self, key: &TargetKey) -> Vec<ObjectId> {

@@ -6,6 +6,7 @@ use futures::FutureExt as _;
 
 use super::*;
 use crate::kubernetes::finalize::FINALIZER;
+use crate::kubernetes::flink_scale::JOB_SUSPENDED;
 use crate::kubernetes::watch::directory::{Holder, Place, Sight};
 use crate::validation::KeysOf;
 use tidegate_crds::annotations::ABANDON;
@@ -192,6 +193,46 @@ fn a_target_whose_read_failed_is_read_again() {
     bench.orders.clear();
     bench.give(Event::Again(y));
     assert!(bench.orders.is_empty(), "it is known now");
+}
+
+/// Whoever hears first how a target is could act on it before it hears that it must not.
+#[test]
+fn a_target_that_must_be_left_alone_is_held_before_it_is_told() {
+    let mut bench = Bench::new();
+    let mut value = object("b", "enrich", 2);
+    value["spec"]["scaleTargetRef"] =
+        json!({ "apiVersion": "flink.apache.org/v1beta1", "kind": "FlinkDeployment", "name": "enrich" });
+    bench.object(&value);
+    bench.base_listed();
+    let enrich = TargetRef {
+        api_version: "flink.apache.org/v1beta1".into(),
+        kind: "FlinkDeployment".into(),
+        ..target("enrich")
+    };
+    let kind = KindKey::of(&enrich);
+    let resource =
+        kube::core::ApiResource { plural: "flinkdeployments".to_owned(), ..super::streams::resource(&What::Objects) };
+    bench.give(Event::Kind(kind.clone(), Ok(Served { resource, workload: false })));
+    bench.give(Event::Moved(kind.clone(), id("enrich"), "4".into()));
+    bench.give(Event::Listed(What::Targets(kind.clone()), None));
+    let hold = || Hold { reason: JOB_SUSPENDED, message: "because".to_owned() };
+    bench.give(Event::Aside(enrich.clone(), Some(hold())));
+    bench.give(Event::Read(enrich.clone(), Ok(seen(2, "4")), None));
+    assert_eq!(bench.told(), ["set b max 9 held by JobSuspended", "enrich has 2", "synced"]);
+
+    // Resumed; suspended again, and gone: one of the same name begins without a hold.
+    for (aside, gone, word) in
+        [(None, false, ""), (Some(hold()), false, " held by JobSuspended"), (Some(hold()), true, "")]
+    {
+        bench.give(Event::Aside(enrich.clone(), aside));
+        if gone {
+            bench.give(Event::TargetGone(kind.clone(), id("enrich")));
+        }
+        let whose = [Whom::Target(TargetKey::of(&enrich))].into();
+        bench.index.held(&whose, &mut bench.orders);
+        let told = bench.told();
+        assert_eq!(told.iter().find(|text| text.starts_with("set ")), Some(&format!("set b max 9{word}")), "{told:?}");
+    }
 }
 
 /// Its operation must come to an end, or a job that it stopped must run again.
