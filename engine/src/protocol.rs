@@ -214,6 +214,15 @@ pub struct OperationCondition {
     pub direction: Direction,
 }
 
+/// Why a stored text of operations cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The stable reason, such as `OperationVersion`.
+    pub reason: &'static str,
+    /// One sentence that says what is wrong, and what is not done until it is mended.
+    pub message: String,
+}
+
 /// Whether this process may act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tenure {
@@ -289,6 +298,9 @@ pub struct Entry {
     pub last_operation: Option<Box<Summary>>,
     /// What operations say about the object.
     pub operation_conditions: Vec<OperationCondition>,
+    /// Why what is stored of operations cannot be read, so that nothing is known of them but their texts; none if nothing is wrong with it.
+    /// Then what was shown of them stays as well.
+    pub unreadable: Option<Unreadable>,
     /// Whether a finalizer must keep the object: an operation has changed something that it must bring to an end, or a job is stopped by us.
     pub holds_object: bool,
     /// The memory; none if it was never loaded: then what is stored stays.

@@ -201,6 +201,7 @@ impl Object {
             summary: None,
             last_operation: None,
             operation_conditions: Vec::new(),
+            unreadable: None,
             holds_object: false,
             checkpoint: memory.map(|memory| Checkpoint::of(memory, now)),
         };

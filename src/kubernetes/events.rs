@@ -82,14 +82,19 @@ impl Announcer {
             _ if event.is_warning() => tracing::warn!("{id} {reason}: {note}"),
             _ => tracing::info!("{id} {reason}: {note}"),
         }
-        self.tell(id, &facts, type_, reason, notes::action(event), note);
+        self.tell(id, &facts.uid, type_, reason, notes::action(event), note);
     }
 
     /// Tells people that an object has become ready, as KEDA does.
     pub fn announce_ready(&self, id: &ObjectId) {
         let Some(facts) = self.known.get(id) else { return };
         let note = "ScaledObject is ready for scaling".to_owned();
-        self.tell(id, &facts, EventType::Normal, "ScaledObjectReady", "Check".to_owned(), note);
+        self.tell(id, &facts.uid, EventType::Normal, "ScaledObjectReady", "Check".to_owned(), note);
+    }
+
+    /// Warns people of an object that no watch shows any more, so that nothing is known of it but its uid.
+    pub(super) fn announce_left(&self, id: &ObjectId, uid: &str, reason: &str, note: String) {
+        self.tell(id, uid, EventType::Warning, reason, "Leave".to_owned(), note);
     }
 
     /// Returns when events are not sent any more, which is a defect: the task that sends them has ended.
@@ -107,7 +112,7 @@ impl Announcer {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
-    fn tell(&self, id: &ObjectId, facts: &ObjectFacts, type_: EventType, reason: &str, action: String, note: String) {
+    fn tell(&self, id: &ObjectId, uid: &str, type_: EventType, reason: &str, action: String, note: String) {
         let told = Told {
             type_,
             reason: reason.to_owned(),
@@ -115,8 +120,8 @@ impl Announcer {
             action: cut(action, LONGEST_WORD),
             secondary: None,
         };
-        let within = self.shared.budgets.take(&facts.uid, Instant::now());
-        if !within || self.queue.try_send((told, regarding(id, &facts.uid))).is_err() {
+        let within = self.shared.budgets.take(uid, Instant::now());
+        if !within || self.queue.try_send((told, regarding(id, uid))).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -4,13 +4,14 @@
 //! * With `restoreToOriginalReplicaCount: true` an object carries our finalizer. On deletion its target gets the replicas back that it
 //!   had before it was scaled.
 //! * TriggerAuthentications and ClusterTriggerAuthentications lose `finalizer.keda.sh` likewise; they have none of ours.
-//! * An object that is looked at no more, because of its labels, loses ours.
+//! * An object that is looked at no more, because of its labels, loses ours, unless its record says that a job is stopped ([`left`]).
 //! * As long as nobody can know whether a policy says `mode: Observe`, the target of a deleted object is not touched: its deletion waits a
 //!   minute for the policies, and goes on without restoring anything then.
 //! * While an operation has changed something and has not ended, or a job is stopped by us, an object stays ([`Kept`]).
 //! * An object of which nothing must be undone carries no finalizer of ours: it can be deleted while nobody runs.
 
 mod authentications;
+mod left;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -24,11 +25,12 @@ use tidegate_crds::ScaledObject;
 use tidegate_engine::protocol::Tenure;
 use tidegate_engine::subject::{Hold, ObjectId};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use self::authentications::Authentications;
 use super::Attention;
 use super::calls::Failure;
+use super::events::Announcer;
 use super::flink_scale::{self, JOB_SUSPENDED};
 use super::holds::{Holds, POLICY_UNSEEN};
 use super::kept::Kept;
@@ -45,6 +47,8 @@ const MANAGER: &str = "tidegate";
 const CALL: Duration = Duration::from_secs(5);
 /// How long after a failure it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
+/// How often an object is looked at that no watch shows and that must not go.
+const SEEK: Duration = Duration::from_mins(1);
 /// How long after its deletion an object waits for policies that cannot be seen.
 const POLICIES: Duration = Duration::from_mins(1);
 
@@ -109,6 +113,7 @@ pub struct Finalizer {
     mode: Mode,
     keda: watch::Receiver<Option<bool>>,
     attention: Attention,
+    announcer: Option<Announcer>,
 }
 
 /// Why an object could not be settled this time.
@@ -130,7 +135,13 @@ impl Finalizer {
         mode: Mode,
         keda: watch::Receiver<Option<bool>>,
     ) -> Self {
-        Self { client, known, holds, kept, mode, keda, attention }
+        Self { client, known, holds, kept, mode, keda, attention, announcer: None }
+    }
+
+    /// Tells through `announcer` what people should see at an object.
+    #[must_use]
+    pub fn telling(self, announcer: Announcer) -> Self {
+        Self { announcer: Some(announcer), ..self }
     }
 
     /// Settles objects from the beginning of the tenure until the process ends.
@@ -144,6 +155,8 @@ impl Finalizer {
         let authentications =
             Authentications::new(self.client.clone(), self.attention.clone(), self.keda.clone()).run();
         let mut authentications = pin!(authentications);
+        let mut seek = interval(SEEK);
+        seek.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = &mut authentications => return,
@@ -164,6 +177,7 @@ impl Finalizer {
                         self.attention.raise(&id);
                     }
                 }
+                _ = seek.tick(), if self.kept.has_lost() => self.kept.seek(),
                 Ok(()) = self.keda.changed() => {
                     for id in std::mem::take(&mut parked) {
                         self.attention.raise(&id);
@@ -179,6 +193,7 @@ impl Finalizer {
             self.leave(id).await?;
             return Ok(true);
         };
+        self.kept.found(id);
         let keda = self.keda.borrow().unwrap_or(false);
         let matters = facts.restore || self.kept.is(id, &facts) || !facts.finalizers.is_empty();
         // Most objects end here, without a call.
@@ -245,7 +260,10 @@ impl Finalizer {
                 json!({ "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers } });
             if self.patch(&objects, id, &body).await? {
                 tracing::info!("{id}: finalizers are now [{}]", plan.finalizers.join(", "));
-                return Ok(());
+                // An operation that has begun meanwhile may have taken the one that is gone now for its own.
+                if self.plan(id, facts, deleting, &plan.finalizers, wanted).is_none() {
+                    return Ok(());
+                }
             }
         }
         Err(unsettled("patch", "scaledobjects.keda.sh", &"it keeps changing"))
@@ -262,17 +280,6 @@ impl Finalizer {
     /// Why its target is not touched, if somebody else has suspended its job.
     fn suspended(&self, id: &ObjectId, facts: &ObjectFacts) -> Option<Hold> {
         self.holds.of(id, &facts.target).filter(|hold| hold.reason == JOB_SUSPENDED)
-    }
-
-    /// An object that is looked at no more must not wait for us when it is deleted.
-    async fn leave(&self, id: &ObjectId) -> Result<(), Unsettled> {
-        let resource = ApiResource::erase::<ScaledObject>(&());
-        let objects: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &id.namespace, &resource);
-        let unseen = |_: &DynamicObject| self.known.get(id).is_none();
-        if authentications::remove(&objects, "scaledobjects.keda.sh", &id.name, FINALIZER, unseen).await? {
-            tracing::info!("{id}: it is looked at no more, so the finalizer {FINALIZER} is removed");
-        }
-        Ok(())
     }
 
     /// Whether it was written; false if the object has changed since it was read.
@@ -341,6 +348,8 @@ fn was_deleted_within(time: Duration, object: &DynamicObject) -> bool {
 
 #[cfg(test)]
 mod calls_tests;
+#[cfg(test)]
+mod left_tests;
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 //! The journal says so before it stores such an operation, the finalizer keeps the object that long, and the index goes on telling
 //! the engine about it, although it is being deleted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_crds::annotations::{ABANDON, switch};
@@ -20,13 +20,15 @@ pub const LEAVING: &str = "BeingDeleted";
 pub struct Kept {
     /// The uid of each object, and whether it must not go.
     stored: Arc<Mutex<HashMap<ObjectId, (String, bool)>>>,
+    /// Objects that are looked at no more, or not yet, while their records say that they must not go.
+    left: Arc<Mutex<BTreeSet<ObjectId>>>,
     attention: Attention,
 }
 
 impl Kept {
     /// Nothing is stored yet. Whoever settles finalizers hears of changes through `attention`.
     pub fn new(attention: Attention) -> Self {
-        Self { stored: Arc::default(), attention }
+        Self { stored: Arc::default(), left: Arc::default(), attention }
     }
 
     /// Whether an object must not go away: as this process has stored it last, or else as its record says. The user of one that is
@@ -39,13 +41,16 @@ impl Kept {
         stored.unwrap_or_else(|| facts.record.as_ref().is_some_and(|record| record::is_kept(&record.status)))
     }
 
-    /// Notes what is stored, or is about to be, of an object; says whether that is another word than before.
+    /// Notes what is stored, or is about to be, of an object; says whether that is another word than before. The journal sets the finalizer
+    /// of one that must not go, before it stores that: so whoever settles finalizers is called only when it may go again.
     pub fn set(&self, id: &ObjectId, facts: &ObjectFacts, kept: bool) -> bool {
         // Most objects are never kept: there is nothing to note about them.
         let news = self.is(id, facts) != kept;
         if news {
             self.lock().insert(id.clone(), (facts.uid.clone(), kept));
-            self.attention.raise(id);
+            if !kept {
+                self.attention.raise(id);
+            }
         }
         news
     }
@@ -53,6 +58,38 @@ impl Kept {
     /// Forgets an object that is gone.
     pub fn forget(&self, id: &ObjectId) {
         self.lock().remove(id);
+        self.found(id);
+    }
+
+    /// Whoever settles finalizers looks at this object now and then, although no watch shows it: its record says that it must not go.
+    pub(super) fn lost(&self, id: &ObjectId) {
+        if self.lock_left().insert(id.clone()) {
+            self.attention.raise(id);
+        }
+    }
+
+    /// A watch shows the object, or it needs not be looked at any more.
+    pub(super) fn found(&self, id: &ObjectId) {
+        self.lock_left().remove(id);
+    }
+
+    /// Whether no watch shows this object and it must not go.
+    pub(super) fn is_lost(&self, id: &ObjectId) -> bool {
+        self.lock_left().contains(id)
+    }
+
+    /// Whether there is any such object.
+    pub(super) fn has_lost(&self) -> bool {
+        !self.lock_left().is_empty()
+    }
+
+    /// It is time to look at all of them again.
+    pub(super) fn seek(&self) {
+        self.lock_left().iter().for_each(|id| self.attention.raise(id));
+    }
+
+    fn lock_left(&self) -> MutexGuard<'_, BTreeSet<ObjectId>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectId, (String, bool)>> {
@@ -107,5 +144,32 @@ mod tests {
         assert!(!kept.is(&id, &shown), "its user lets it go");
         kept.set(&ObjectId::new("shop", "other"), &facts("c"), false);
         assert_eq!(kept.lock().len(), 1, "nothing to note");
+    }
+
+    #[tokio::test]
+    async fn a_finalizer_is_set_by_the_journal_alone_and_taken_by_whoever_settles_them() {
+        let (attention, id) = (Attention::default(), ObjectId::new("shop", "orders"));
+        let kept = Kept::new(attention.clone());
+        assert!(kept.set(&id, &facts("a"), true));
+        let none = tokio::time::timeout(std::time::Duration::from_millis(20), attention.next()).await;
+        assert!(none.is_err(), "one GET and one PATCH an operation are enough");
+        assert!(kept.set(&id, &facts("a"), false));
+        assert_eq!(attention.next().await, id);
+    }
+
+    #[tokio::test]
+    async fn what_no_watch_shows_is_looked_for_until_it_is_found() {
+        let (attention, id) = (Attention::default(), ObjectId::new("shop", "orders"));
+        let kept = Kept::new(attention.clone());
+        kept.lost(&id);
+        assert_eq!(attention.next().await, id);
+        // It is told once; the next look comes with the next minute.
+        kept.lost(&id);
+        let none = tokio::time::timeout(std::time::Duration::from_millis(20), attention.next()).await;
+        assert!(none.is_err() && kept.has_lost() && kept.is_lost(&id));
+        kept.seek();
+        assert_eq!(attention.next().await, id);
+        kept.forget(&id);
+        assert!(!kept.has_lost());
     }
 }

@@ -109,7 +109,7 @@ impl Kind {
 }
 
 impl Glance {
-    pub(super) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self { kinds: Kinds::new(client.clone()), surroundings: ClusterSurroundings::new(&client), client }
     }
 

@@ -62,11 +62,13 @@ pub fn next(
         limited_by: entry.limited_by.filter(|limit| *limit != Limit::Metrics).map(|limit| limit.reason().to_owned()),
         mode: Some(mode(&entry.phase).to_owned()),
         last_change: last_change.or_else(|| previous.last_change.clone().filter(|_| same)),
-        operation: operation_of(entry).or_else(|| previous.operation.clone().filter(|_| same && checkpoint.is_none())),
-        last_operation: ended.or_else(|| previous.last_operation.clone().filter(|_| same && checkpoint.is_none())),
+        operation: operation_of(entry, previous.operation.as_ref().filter(|_| same))
+            .or_else(|| previous.operation.clone().filter(|_| same && checkpoint.is_none())),
+        // That it was the last stays true as long as none has ended since, also for whoever cannot read what is stored of it.
+        last_operation: ended.or_else(|| previous.last_operation.clone().filter(|_| same)),
         observed: observed_of(entry.observed).or_else(|| previous.observed.filter(|_| same)),
         checkpoint: checkpoint.or_else(|| previous.checkpoint.clone()),
-        conditions: conditions::next(&target, entry, &previous.conditions, lost, &now),
+        conditions: conditions::next(&target, entry, (&previous.conditions, same), lost, &now),
         target: Some(target),
         reference,
     }
@@ -112,19 +114,25 @@ pub fn operation(record: &ScaleRecordStatus) -> (Option<Arc<str>>, Option<Arc<st
     (text(STATE), text(AFTERMATH))
 }
 
-/// The stored form, with what people see of it; nothing for an object without any.
-fn operation_of(entry: &Entry) -> Option<scale_record::Operation> {
+/// The stored form, with what people see of it; nothing for an object without any. What was shown of one that cannot be read stays.
+fn operation_of(entry: &Entry, previous: Option<&scale_record::Operation>) -> Option<scale_record::Operation> {
     let fields = [(STATE, &entry.operation), (AFTERMATH, &entry.aftermath)];
     let texts = fields.into_iter().filter_map(|(field, text)| Some((field.to_owned(), text.as_deref()?.into())));
     let kept = entry.holds_object.then(|| (KEPT.to_owned(), true.into()));
     let stored: Map<String, Value> = texts.chain(kept).collect();
-    let summary = entry.summary.as_deref().map(operations::shown);
+    let hidden = previous.filter(|_| entry.unreadable.is_some()).and_then(|before| before.summary.clone());
+    let summary = entry.summary.as_deref().map(operations::shown).or(hidden);
     (!stored.is_empty()).then_some(scale_record::Operation { summary, stored })
 }
 
 /// Whether a record says that its object must not go away.
 pub fn is_kept(record: &ScaleRecordStatus) -> bool {
     record.operation.as_ref().is_some_and(|operation| operation.stored.get(KEPT) == Some(&Value::Bool(true)))
+}
+
+/// Whether a record that is only looked at loosely says that its object must not go away.
+pub fn keeps_object(record: &Value) -> bool {
+    record.pointer("/status/operation").and_then(|operation| operation.get(KEPT)) == Some(&Value::Bool(true))
 }
 
 /// The first failing trigger that a record tells of.

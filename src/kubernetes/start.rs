@@ -136,7 +136,8 @@ fn assemble(client: Client, settings: &Settings, candidate: Candidate, ignore_li
     let (journal, resets) = writers::listen(journal, client.clone(), known.clone(), holds.clone());
     let (alive, noticed) = (keda.alive(), autoscalers.synced());
     let finalizer =
-        Finalizer::new(client.clone(), (known.clone(), holds, kept, attention), settings.mode, keda.alive());
+        Finalizer::new(client.clone(), (known.clone(), holds, kept, attention), settings.mode, keda.alive())
+            .telling(sender.clone());
     let sources = TriggerSources::within(Arc::new(surroundings));
     let actions = Arc::new(ClusterOperations::new(client.clone(), known.clone()));
     let operations = Hooks::new(actions, resolver.clone(), sources.endpoints());

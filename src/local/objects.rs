@@ -167,6 +167,7 @@ mod tests {
             summary: None,
             last_operation: None,
             operation_conditions: Vec::new(),
+            unreadable: None,
             holds_object: false,
             checkpoint: Some(Checkpoint(text.to_owned())),
         }

@@ -24,7 +24,7 @@ pub struct Ending {
     pub at: i64,
     /// The pause that user and cluster ask for.
     pub cooldown: Span,
-    /// How many in a row ended without the change; 0 after Done.
+    /// How many in a row ended without the change; 0 after Done. One in whose place an operation to zero went is none of them.
     pub failures: u32,
     /// Only a change of the spec, the policy or a setting helps.
     pub config: bool,
@@ -51,8 +51,12 @@ impl Operation {
     /// How it ended, if it has; `before` is the last ending in this direction.
     pub fn ending(&self, before: Option<&Ending>, now: Now) -> Option<Ending> {
         let state = &self.state;
-        let failures =
-            if state.phase == Phase::Done { 0 } else { before.map_or(0, |ending| ending.failures).saturating_add(1) };
+        let known = before.map_or(0, |ending| ending.failures);
+        let failures = match state.phase {
+            Phase::Done => 0,
+            _ if state.superseded => known,
+            _ => known.saturating_add(1),
+        };
         state.phase.ended().then(|| Ending {
             direction: state.direction,
             phase: state.phase,

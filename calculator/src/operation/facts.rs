@@ -237,6 +237,8 @@ pub struct DeploymentFacts {
     pub settled: bool,
     /// The operator says ROLLED_BACK or an error: the change did not work.
     pub error: Option<String>,
+    /// The operator has seen the present generation, has taken its upgrade back, and is done with that: it tries no more.
+    pub rolled_back: bool,
     /// A FlinkStateSnapshot or savepoint of this deployment is in progress.
     pub snapshot_in_progress: bool,
     /// Flink's own autoscaler acts on it.

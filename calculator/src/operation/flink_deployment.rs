@@ -52,6 +52,11 @@ impl Operation {
         self.state.plan.contains(&Stage::Resource) && self.deployment().is_some_and(|facts| facts.running)
     }
 
+    /// Whether the operator has taken the present spec back.
+    fn is_rolled_back(&self) -> bool {
+        self.deployment().is_some_and(|facts| facts.rolled_back)
+    }
+
     fn zero_goal(&self) -> bool {
         self.state.goal() == 0
     }
@@ -61,6 +66,11 @@ impl Operation {
         let rest = |facts: &DeploymentFacts| facts.running && facts.settled && !facts.snapshot_in_progress;
         if self.deployment().is_some_and(rest) {
             return Next::Done;
+        }
+        if self.is_rolled_back() {
+            let text = "the Flink Kubernetes Operator has taken the last change of the FlinkDeployment back, and would try it again with \
+                        this one: mend its spec first";
+            return self.in_trouble(Cause::new(Reason::JobNotReady, text));
         }
         if at.0 - self.state.entered.0 < self.verify_timeout().0 {
             return Next::Stay;
@@ -164,7 +174,8 @@ impl Operation {
             return Next::Done;
         }
         let error = self.deployment().and_then(|facts| facts.error.clone());
-        if at.0 - self.state.entered.0 < self.verify_timeout().0 {
+        // Nothing more will come of an upgrade that was taken back.
+        if at.0 - self.state.entered.0 < self.verify_timeout().0 && !self.is_rolled_back() {
             return Next::Stay;
         }
         let text =

@@ -160,6 +160,7 @@ impl Operation {
             resource: Snapshot::default(),
             upgrade_savepoint: None,
             proceeded: None,
+            superseded: false,
             rolling: None,
             cause: None,
             spec: begin.spec,

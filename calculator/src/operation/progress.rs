@@ -92,6 +92,9 @@ pub struct State {
     /// What failed and was passed over, because the user wants to proceed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proceeded: Option<Cause>,
+    /// It ended because an operation to zero goes there in its place.
+    #[serde(default, skip_serializing_if = "unset")]
+    pub superseded: bool,
     /// Why it is on its way back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolling: Option<Cause>,

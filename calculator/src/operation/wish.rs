@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::phase::{Direction, Phase};
 use super::refusal::{Cause, Reason};
-use super::{Next, Operation};
+use super::{Begin, Foreseen, Next, Operation, foresee};
 use crate::time::Span;
 
 /// A wish that came so long before the last look is still fresh enough: one sync period.
@@ -17,6 +17,8 @@ enum Meaning {
     Move(u32),
     /// It is not wanted any more.
     Cancel,
+    /// Zero is wanted by now, and an operation of its own goes there at once.
+    Zero,
 }
 
 impl Operation {
@@ -38,6 +40,11 @@ impl Operation {
                 let text = format!("{replicas} replicas are wanted by now");
                 self.end(Phase::Cancelled, Some(Cause::new(Reason::NotWanted, text)), at);
             }
+            Meaning::Zero => {
+                self.state.superseded = true;
+                let text = "0 replicas are wanted by now: one operation goes there, instead of two";
+                self.end(Phase::Cancelled, Some(Cause::new(Reason::NotWanted, text)), at);
+            }
         }
     }
 
@@ -47,12 +54,23 @@ impl Operation {
         let wish = if wish > from { wish.min(self.state.most.unwrap_or(u32::MAX)) } else { wish };
         match self.state.direction {
             Direction::ScaleDown if wish >= from => Meaning::Cancel,
+            Direction::ScaleDown if wish == 0 && self.zero_goes_at_once() => Meaning::Zero,
             // A new direction is a new operation.
             Direction::ToZero if wish > 0 => Meaning::Cancel,
             Direction::ScaleUp | Direction::FromZero if wish <= from => Meaning::Cancel,
             Direction::ScaleDown | Direction::ScaleUp | Direction::FromZero if wish > to => Meaning::Move(wish),
             _ => Meaning::Same,
         }
+    }
+
+    /// Whether zero can be gone to in place of this lowering, by all that was seen of the cluster. What an http or job item has begun would be
+    /// begun once more: then this change is made first.
+    fn zero_goes_at_once(&self) -> bool {
+        let begun = self.state.items.iter().any(|item| item.began.is_some() || item.over);
+        let Some((facts, _)) = self.flight.facts.as_ref().filter(|_| !begun) else { return false };
+        let (from, spec, parked) = (self.state.from, self.state.spec.clone(), self.parked());
+        let zero = foresee(Begin { from, to: 0, spec, parked, ..Begin::default() }, facts);
+        zero.is_some_and(|zero| matches!(zero.seen, Foreseen::Made { .. }))
     }
 
     /// Gates are looked at once more, and a lowering needs a fresh wish below the present count.

@@ -12,7 +12,9 @@ use crate::world::{Deployment, World};
 fn driver(mode: UpgradeMode, from: u32, to: u32) -> Driver {
     let mut world = World::new(Scheduler::Unknown, from);
     let suspended = from == 0;
-    world.deployment = Some(Deployment { mode, suspended, settled_at: 0, autoscaler: false, snapshots: Vec::new() });
+    let (settled_at, snapshots) = (0, Vec::new());
+    let (autoscaler, room, rolls_back) = (false, u32::MAX, false);
+    world.deployment = Some(Deployment { mode, suspended, settled_at, autoscaler, snapshots, room, rolls_back });
     let mut driver = Driver::new(world, begin(from, to, spec(flink(StrategyChoice::Auto))));
     driver.unprotected = true;
     driver
@@ -87,6 +89,54 @@ fn a_snapshot_that_fails_is_tried_again_under_another_name_and_aborts_a_lowering
     assert_eq!((driver.run(), driver.reason()), (Phase::Aborted, "SnapshotFailed"), "{}", driver.tail());
     assert_eq!(driver.world.deployment.as_ref().unwrap().snapshots.len(), 3);
     assert_eq!(driver.count("patch"), 0);
+}
+
+/// The operator takes 20 s for each upgrade, and here also to see that there is no room and to take it back.
+#[test]
+fn an_upgrade_that_the_operator_has_taken_back_is_taken_back_at_once() {
+    for (mode, snapshots) in [(UpgradeMode::Savepoint, 0), (UpgradeMode::LastState, 2)] {
+        let mut driver = driver(mode, 3, 5);
+        driver.world.deployment.as_mut().unwrap().room = 4;
+        assert_eq!((driver.run(), driver.reason()), (Phase::RolledBack, "OperatorFailed"), "{}", driver.tail());
+        assert_eq!((driver.world.replicas, driver.world.deployment.as_ref().unwrap().snapshots.len()), (3, snapshots));
+        let [there, back] = driver.times("patch")[..] else { panic!("{}", driver.tail()) };
+        // Within 20 s and a look or two (and a snapshot of a second), not after the verification's 5 min; and the way back is no longer.
+        assert!((20_000..26_000).contains(&(back - there)), "{mode:?} {there} {back}");
+        assert!(driver.world.now - driver.begun() - back < 26_000, "{mode:?} {}", driver.tail());
+    }
+}
+
+#[test]
+fn an_upgrade_that_is_still_being_taken_back_is_waited_for() {
+    let mut driver = driver(UpgradeMode::Savepoint, 3, 5);
+    driver.world.deployment.as_mut().unwrap().room = 4;
+    while driver.count("patch") == 0 {
+        let next = driver.world.now - driver.begun() + 20;
+        driver.run_until(next);
+    }
+    driver.world.deployment.as_mut().unwrap().settled_at = driver.world.now + 90_000;
+    assert_eq!(driver.run(), Phase::RolledBack, "{}", driver.tail());
+    let [there, back] = driver.times("patch")[..] else { panic!("{}", driver.tail()) };
+    assert!((90_000..96_000).contains(&(back - there)), "{there} {back}");
+}
+
+#[test]
+fn a_way_back_that_the_operator_takes_back_as_well_needs_somebody_at_once() {
+    let mut driver = driver(UpgradeMode::Savepoint, 3, 5);
+    driver.world.deployment.as_mut().unwrap().room = 2;
+    assert_eq!((driver.run(), driver.reason()), (Phase::Failed, "OperatorFailed"), "{}", driver.tail());
+    assert_eq!(driver.count("patch"), 2);
+    // Two upgrades of 20 s, each with a look or two.
+    assert!(driver.world.now - driver.begun() < 60_000, "{}", driver.tail());
+}
+
+#[test]
+fn a_deployment_whose_last_change_was_taken_back_is_not_changed() {
+    let mut driver = driver(UpgradeMode::Savepoint, 3, 1);
+    driver.world.deployment.as_mut().unwrap().rolls_back = true;
+    assert_eq!((driver.run(), driver.reason()), (Phase::Aborted, "JobNotReady"), "{}", driver.tail());
+    assert_eq!(driver.count("patch"), 0);
+    assert!(driver.world.now - driver.begun() < 10_000, "it will not come to rest by itself: {}", driver.tail());
 }
 
 #[test]

@@ -32,6 +32,8 @@ fn world(kind: Kind, from: u32, jobs: u32) -> World {
             settled_at: 0,
             autoscaler: false,
             snapshots: Vec::new(),
+            room: u32::MAX,
+            rolls_back: false,
         });
         return world;
     }

@@ -1,11 +1,12 @@
 //! What a wish, a gate or another writer means while an operation is under way.
 
+use tidegate_calculator::operation::cooldown::Ending;
 use tidegate_calculator::operation::facts::Scheduler;
 use tidegate_calculator::operation::spec::StrategyChoice;
 use tidegate_calculator::operation::{Event, Phase};
 
 use crate::driver::Driver;
-use crate::specs::{begin, flink, spec};
+use crate::specs::{begin, flink, listed, spec};
 use crate::stop_restore;
 use crate::world::World;
 
@@ -88,6 +89,34 @@ fn to_zero_is_cancelled_by_any_wish_above_it() {
     driver.wish = 1;
     assert_eq!((driver.run(), driver.reason()), (Phase::Cancelled, "NotWanted"), "{}", driver.tail());
     assert_eq!(driver.count("stop"), 0);
+}
+
+#[test]
+fn a_lowering_that_has_changed_nothing_gives_way_to_zero_where_zero_can_be_gone_to() {
+    let with_run = |run| {
+        let mut flink = flink(StrategyChoice::Auto);
+        flink.jobs.list = if run { vec![listed("enrich")] } else { Vec::new() };
+        let world = World::new(Scheduler::Adaptive, 4).with_job("job-a", "enrich", 8);
+        Driver::new(world, begin(4, 1, spec(flink)))
+    };
+    let mut way = with_run(true);
+    wish(&mut way, 0, true);
+    assert_eq!((way.run(), way.reason(), way.world.replicas), (Phase::Cancelled, "NotWanted", 4));
+    // It is no failure: what failed before stays what it was, and the pause does not grow.
+    let ending = |before| way.op.ending(before, way.now()).unwrap();
+    let first = ending(None);
+    let third = Ending { failures: 2, ..first.clone() };
+    assert_eq!((first.failures, ending(Some(&third)).failures), (0, 2));
+    assert_eq!(first.next(false), Some(first.at + first.cooldown.0));
+    // A wish that has not all data says nothing about zero either.
+    let mut unread = with_run(true);
+    wish(&mut unread, 0, false);
+    unread.wish = 1;
+    assert_eq!((unread.run(), unread.world.replicas), (Phase::Done, 1), "{}", unread.tail());
+    // Nothing says how the job would be run again: the minimum is what can be had.
+    let mut stays = with_run(false);
+    wish(&mut stays, 0, true);
+    assert_eq!((stays.run(), stays.world.replicas), (Phase::Done, 1), "{}", stays.tail());
 }
 
 #[test]

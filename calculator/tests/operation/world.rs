@@ -28,6 +28,10 @@ pub(crate) struct Deployment {
     pub(crate) settled_at: i64,
     pub(crate) autoscaler: bool,
     pub(crate) snapshots: Vec<(String, i64)>,
+    /// The most TaskManagers that there is room for: the operator takes an upgrade to more back.
+    pub(crate) room: u32,
+    /// What it takes back, or has.
+    pub(crate) rolls_back: bool,
 }
 
 /// A removal of TaskManagers, as the laws look at it.
@@ -201,6 +205,7 @@ impl World {
             // Whoever writes zero suspends the job.
             deployment.suspended = to == 0;
             deployment.settled_at = self.now + 20_000;
+            deployment.rolls_back = to > deployment.room;
         }
     }
 
@@ -235,8 +240,9 @@ impl World {
             in_place: false,
             running: !deployment.suspended && deployment.settled_at <= self.now,
             suspended: deployment.suspended,
-            settled: deployment.settled_at <= self.now,
-            error: None,
+            settled: deployment.settled_at <= self.now && !deployment.rolls_back,
+            error: deployment.rolls_back.then(|| "ROLLED_BACK".to_owned()),
+            rolled_back: deployment.settled_at <= self.now && deployment.rolls_back,
             snapshot_in_progress: false,
             autoscaler: deployment.autoscaler,
             upgrade_savepoint: None,

@@ -1,12 +1,15 @@
 //! Begins an operation where a decision would write replicas, unless the last one is too recent.
 
 use tidegate_calculator::operation::{Begin, Direction, Event, Operation};
-use tidegate_calculator::time::Tick;
+use tidegate_calculator::time::{Span, Tick};
 
 use super::Running;
 use super::aftermath::Rest;
 use crate::core::Context;
 use crate::object::Object;
+
+/// How soon a cooldown must end for a lowering to wait for its end: an operation's first look at a cluster takes no less.
+const SOON: Span = Span::seconds(1);
 
 /// Why a change that is wanted begins no operation yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +26,15 @@ impl Object {
     /// Whether hooks own this change: then an operation begins, at once or after the pause that the last one asks for.
     pub(crate) fn begin_operation(&mut self, (from, to): (u32, u32), why: &str, cx: &mut Context<'_>) -> bool {
         let (Some(direction), Some(subject)) = (Direction::of(from, to), self.subject.clone()) else { return false };
+        if self.hides_an_operation() {
+            self.operating().waits = Some(Wait::Unreadable(direction));
+            return true;
+        }
         let Some(hooks) = subject.hooks.as_ref().filter(|hooks| hooks.takes_part(direction)) else { return false };
+        if direction == Direction::ScaleDown && self.is_about_to_rest(cx) {
+            self.operating().waits = None;
+            return true;
+        }
         let wait = self.waits_for(direction, subject.generation, cx);
         let needed = self.needed(cx);
         if direction != Direction::ToZero {
@@ -56,7 +67,21 @@ impl Object {
         true
     }
 
-    fn waits_for(&self, direction: Direction, generation: u64, cx: &Context<'_>) -> Option<Wait> {
+    /// Whether the cooldown ends before an operation could do anything, or has ended since this pass was due: the pass that comes at its end may go
+    /// to rest, in one operation instead of two. What an HPA does while a cooldown runs is done as ever.
+    fn is_about_to_rest(&self, cx: &Context<'_>) -> bool {
+        let Some(last) = &self.last else { return false };
+        let due = Tick(last.at.0.saturating_sub(last.lag.0));
+        last.decision.fresh_after.is_some_and(|end| due < end && end <= cx.tick() + SOON)
+    }
+
+    /// Whether an operation may be under way that nobody can read: it may have stopped a job, so nothing is written, whatever hooks there are.
+    fn hides_an_operation(&self) -> bool {
+        let unreadable = self.operating.as_ref().and_then(|operating| operating.unreadable.as_ref());
+        unreadable.is_some_and(|kept| kept.texts.operation.is_some())
+    }
+
+    pub(super) fn waits_for(&self, direction: Direction, generation: u64, cx: &Context<'_>) -> Option<Wait> {
         let operating = self.operating.as_ref()?;
         if operating.unreadable.is_some() || operating.recalled.is_some() {
             return Some(Wait::Unreadable(direction));

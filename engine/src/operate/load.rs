@@ -1,12 +1,12 @@
 //! How an operation outlives its process: what is stored is told by the world, and read once this process acts and has seen the target.
 
-use tidegate_calculator::operation::{Event, Operation, stored};
+use tidegate_calculator::operation::{Event, stored};
 
 use super::aftermath::Aftermath;
-use super::{Operating, Recalled};
+use super::{Kept, Operating, Recalled};
 use crate::core::Context;
 use crate::object::Object;
-use crate::protocol::{self, Stored};
+use crate::protocol::{self, Stored, Unreadable};
 
 impl Object {
     /// What is stored of operations. It counts until it is read; after that it is only the echo of what this process stored, unless it could
@@ -16,7 +16,7 @@ impl Object {
         let recalled = Recalled { operation, aftermath };
         let nothing = recalled == Recalled::default();
         let counts = self.operating.as_ref().is_none_or(|operating| {
-            let mended = operating.unreadable.as_ref().is_some_and(|kept| *kept != recalled);
+            let mended = operating.unreadable.as_ref().is_some_and(|kept| kept.texts != recalled);
             !cx.held || operating.recalled.is_some() || mended
         });
         if !counts || (self.operating.is_none() && nothing) {
@@ -33,9 +33,15 @@ impl Object {
             return;
         }
         let Some(recalled) = self.operating.as_mut().and_then(|operating| operating.recalled.take()) else { return };
-        match read(&recalled, cx) {
-            Ok((operation, aftermath)) => {
-                self.operating().aftermath = aftermath;
+        let aftermath = recalled.aftermath.as_deref().map(Aftermath::read).transpose();
+        let aftermath = aftermath.map_err(|error| why(error.reason(), &error, &recalled));
+        let operation = recalled.operation.as_deref().map(|text| stored::read(text, cx.now)).transpose();
+        let operation = operation.map_err(|error| why(error.reason(), &error, &recalled));
+        // What is left behind is seen also if the operation that is under way cannot be read.
+        let (aftermath, unread) = aftermath.map_or_else(|why| (None, Some(why)), |aftermath| (aftermath, None));
+        self.operating().aftermath = aftermath.unwrap_or_default();
+        match unread.map_or(operation, Err) {
+            Ok(operation) => {
                 if let Some(operation) = operation {
                     let state = operation.state();
                     let why = format!("operation {} from {} to {}", state.id.short(), state.from, state.to);
@@ -45,9 +51,10 @@ impl Object {
                     self.operate(Event::Woken, cx);
                 }
             }
-            Err((reason, message)) => {
-                self.operating().unreadable = Some(recalled);
-                let message = format!("{message}; no operation begins until it is taken out of the record by hand");
+            Err(why) => {
+                let (reason, message) = (why.reason.to_owned(), why.message.clone());
+                self.operating().unreadable = Some(Kept { texts: recalled, why });
+                self.record.dirty = true;
                 cx.announce(&self.id, protocol::Event::Operation { reason, message, warning: true });
             }
         }
@@ -60,11 +67,12 @@ impl Object {
     }
 }
 
-/// What the texts hold, or the reason and the text of what cannot be read.
-fn read(recalled: &Recalled, cx: &Context<'_>) -> Result<(Option<Operation>, Aftermath), (String, String)> {
-    let aftermath = recalled.aftermath.as_deref().map(Aftermath::read).transpose();
-    let aftermath = aftermath.map_err(|error| (error.reason().to_owned(), error.to_string()))?;
-    let operation = recalled.operation.as_deref().map(|text| stored::read(text, cx.now)).transpose();
-    let operation = operation.map_err(|error| (error.reason().to_owned(), error.to_string()))?;
-    Ok((operation, aftermath.unwrap_or_default()))
+/// Why a text cannot be read, and what that means.
+fn why(reason: &'static str, error: &dyn std::error::Error, recalled: &Recalled) -> Unreadable {
+    let meaning = match &recalled.operation {
+        Some(_) => "a job may be stopped, so nothing is scaled",
+        None => "no change is made that hooks take part in",
+    };
+    let mended = "run a version that can read it, or take it out of the record by hand";
+    Unreadable { reason, message: format!("{error}; {meaning} until that is mended: {mended}") }
 }

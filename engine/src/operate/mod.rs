@@ -22,7 +22,7 @@ use tidegate_calculator::operation::{Operation, Phase};
 use tidegate_calculator::time::{Span, Tick};
 
 use crate::object::Object;
-use crate::protocol::Ticket;
+use crate::protocol::{Ticket, Unreadable};
 use crate::subject::TargetRef;
 use aftermath::Aftermath;
 pub use aftermath::{AftermathError, Left, Rest};
@@ -43,7 +43,7 @@ pub(crate) struct Operating {
     /// What is stored, until it is read: when this process acts and has seen the target.
     recalled: Option<Recalled>,
     /// What is stored and cannot be read. It is kept as it is, and no operation begins.
-    unreadable: Option<Recalled>,
+    unreadable: Option<Kept>,
     /// Why the last decision began no operation.
     waits: Option<Wait>,
     /// Old savepoints that are being disposed of, until the next operation begins.
@@ -57,6 +57,13 @@ pub(crate) struct Operating {
 struct Recalled {
     operation: Option<Arc<str>>,
     aftermath: Option<Arc<str>>,
+}
+
+/// Stored texts that are kept because one of them cannot be read.
+#[derive(Debug)]
+struct Kept {
+    texts: Recalled,
+    why: Unreadable,
 }
 
 /// An operation that is under way.

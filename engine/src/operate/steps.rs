@@ -123,7 +123,8 @@ impl Object {
     /// What is stored of operations.
     pub(crate) fn enter_operation(&self, entry: &mut Entry, now: Now) {
         let Some(operating) = &self.operating else { return };
-        if let Some(kept) = operating.recalled.as_ref().or(operating.unreadable.as_ref()) {
+        let unreadable = operating.unreadable.as_ref();
+        if let Some(kept) = operating.recalled.as_ref().or(unreadable.map(|kept| &kept.texts)) {
             entry.operation.clone_from(&kept.operation);
             entry.aftermath.clone_from(&kept.aftermath);
         } else {
@@ -135,6 +136,7 @@ impl Object {
             let attempt = operating.aftermath.failures(running.operation.state().direction).saturating_add(1);
             entry.summary = Some(Box::new(running.operation.summary(attempt, now)));
         }
+        entry.unreadable = unreadable.map(|kept| kept.why.clone());
         entry.last_operation.clone_from(&operating.aftermath.last);
         entry.operation_conditions.clone_from(&operating.aftermath.conditions);
         entry.holds_object = operating.holds_object();

@@ -36,8 +36,19 @@ impl Object {
         }
         let asked = self.running_mut().and_then(|running| running.wish.take_if(|asked| *asked <= due)).is_some();
         if fresh || asked {
-            self.operate(Event::Wish { replicas: decision.desired, fresh }, cx);
+            let replicas = self.wish_for(direction, decision.desired, cx);
+            self.operate(Event::Wish { replicas, fresh }, cx);
         }
+    }
+
+    /// What is wanted as far as it can be had: a lowering is not given up for a way to zero that must wait for itself.
+    fn wish_for(&self, direction: Direction, desired: u32, cx: &Context<'_>) -> u32 {
+        let Some(subject) = self.subject.as_ref().filter(|_| desired == 0 && direction == Direction::ScaleDown) else {
+            return desired;
+        };
+        let hooked = subject.hooks.as_ref().is_some_and(|hooks| hooks.takes_part(Direction::ToZero));
+        let waits = hooked && self.waits_for(Direction::ToZero, subject.generation, cx).is_some();
+        u32::from(waits)
     }
 
     /// While the object is held its target is not touched: an operation that has changed nothing yet is over. One that has goes on, because a

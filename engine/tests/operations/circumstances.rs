@@ -156,10 +156,40 @@ fn a_text_that_cannot_be_read_keeps_everything_as_it_is() {
     assert_eq!(stage.operations().waits, Some(OperationWait::Unreadable(Direction::ScaleDown)));
     let kept = stage.entry.as_ref().unwrap();
     assert_eq!((kept.operation.as_deref(), kept.holds_object), (Some("{\"v\":9}"), true));
+    let unreadable = kept.unreadable.clone().unwrap();
+    assert!(unreadable.reason == "OperationVersion" && unreadable.message.contains("nothing is scaled"));
     // Somebody mends it.
     stage.entry = Some(Entry { operation: None, ..good });
     stage.tell_stored();
     assert!(stage.run(|stage| stage.world.replicas == 2, stage.at() + 120), "{:?}", stage.log);
+}
+
+#[test]
+fn an_operation_that_cannot_be_read_may_have_stopped_a_job_so_nothing_is_scaled() {
+    let mut stage = snapshotting();
+    let good = stage.entry.clone().unwrap();
+    // What earlier ones have left behind can be read.
+    let left = r#"{"v":1,"parked":[{"name":"enrich","id":"ab","path":"s3://b/1"}],"conditions":
+        [{"name":"JobStopped","holds":true,"message":"enrich","direction":"ScaleDown"}]}"#;
+    let aftermath = Some(left.into());
+    stage.entry = Some(Entry { operation: Some("{\"v\":9}".into()), aftermath: aftermath.clone(), ..good.clone() });
+    // The policy with the hooks is gone, or takes part in no direction any more.
+    stage.subject.hooks = None;
+    stage.die();
+    let story = stage.story().len();
+    for (backlog, direction) in [(5, Direction::ScaleDown), (40, Direction::ScaleUp)] {
+        stage.backlog[0] = Some(backlog);
+        stage.run_to(stage.at() + 60);
+        assert_eq!((stage.story().len(), stage.world.replicas), (story, 4));
+        assert_eq!(stage.operations().waits, Some(OperationWait::Unreadable(direction)));
+    }
+    let kept = stage.entry.as_ref().unwrap();
+    assert_eq!((&kept.aftermath, kept.operation_conditions.len()), (&aftermath, 1));
+    assert_eq!(stage.operations().parked.len(), 1, "it is seen all the same");
+    // Without an operation under way what is left behind concerns hooks alone.
+    stage.entry = Some(Entry { operation: None, aftermath: Some("{\"v\":9}".into()), ..good });
+    stage.die();
+    assert!(stage.run(|stage| stage.world.replicas == 8, stage.at() + 60), "{:?}", stage.log);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod circumstances;
 mod crashes;
 mod order;
+mod rest;
 mod seen;
 mod stage;
 mod useful;

@@ -16,7 +16,7 @@ use tidegate_engine::ports::Operations as _;
 use tidegate_engine::subject::TargetRef;
 
 use self::recorded::recorded;
-use self::running::{Runs, run};
+use self::running::{Runs, is_live, run};
 use super::error::CommandError;
 use super::report::without_password;
 use super::site::{Place, Remembered, Site, config, find};
@@ -81,6 +81,8 @@ struct Plan {
     run: Run,
     /// Slots that no job holds.
     free: u32,
+    /// An earlier command with this id has begun it: it is only waited for.
+    begun: bool,
 }
 
 /// Runs this subcommand.
@@ -100,18 +102,25 @@ pub(super) async fn restore(arguments: Arguments) -> Printed {
         at_rest(site.remembered.as_ref())?;
     }
     let from = start(site.remembered.as_ref(), &job, from, empty, known.as_ref())?;
+    let again = id.is_some() && !dry_run;
     let operation = id_or_new(id);
     let run_id = ids::run(&operation, &job, ATTEMPT);
     let facts = site.hooks.cluster_facts(&site.target(), flink).await?;
     check(&facts, &job, &run_id)?;
     let free = facts.task_managers.iter().map(|manager| manager.free).sum();
-    let begun = begun(&facts, &run_id).filter(|_| !dry_run);
+    let begun = match begun(&facts, &run_id).filter(|_| !dry_run) {
+        // One that is being initialized may have nothing but a state.
+        None if again => is_live(&site, &run_id).await.then_some(0),
+        begun => begun,
+    };
     let parallelism = match begun {
+        // While it is being initialized that is 0: nothing is run by it, and what is told is what runs then.
         Some(runs) => runs,
         None => parallelism_of(parallelism, known.as_ref(), free)?,
     };
-    let plan = Plan { job, id: run_id, run: Run::of(template, flink, parallelism, from), free };
-    if begun.is_none() {
+    let begun = begun.is_some();
+    let plan = Plan { job, id: run_id, run: Run::of(template, flink, parallelism, from), free, begun };
+    if !plan.begun {
         planned(&site, &plan, dry_run).await?;
     }
     if dry_run {
@@ -140,10 +149,28 @@ fn at_rest(remembered: Option<&Remembered>) -> Result<(), CommandError> {
     Err(CommandError::NotRun(format!("{what}; wait for its end")))
 }
 
-/// The parallelism of the job that an earlier command with this id has begun; none if there is none.
+/// Refuses if an operation has begun since the record was read first, or what is recorded of the job is something else by now: reading what
+/// Flink says and planning the run have taken a while.
+fn still(before: Option<&Remembered>, now: Option<&Remembered>, job: &str, flink: &Flink) -> Result<(), CommandError> {
+    at_rest(now)?;
+    let Some((before, now)) = before.zip(now) else { return Ok(()) };
+    if before.unseen.is_empty() && !now.unseen.is_empty() {
+        let why = now.unseen.join("; ");
+        return Err(CommandError::NotRun(format!(
+            "job {job} was not run: what is recorded cannot be read again ({why})"
+        )));
+    }
+    if recorded(before, job, flink) != recorded(now, job, flink) {
+        let text = format!("job {job} was not run: what is recorded of it has changed meanwhile; begin anew");
+        return Err(CommandError::NotRun(text));
+    }
+    Ok(())
+}
+
+/// The parallelism of the job that an earlier command with this id has begun, 0 while Flink does not say it yet; none if there is no such job.
 fn begun(facts: &ClusterFacts, own: &str) -> Option<u32> {
     let job = facts.jobs.iter().find(|job| job.id == own && job.state.live())?;
-    job.vertices.iter().map(|vertex| vertex.parallelism).max()
+    Some(job.vertices.iter().map(|vertex| vertex.parallelism).max().unwrap_or(0))
 }
 
 /// How the job is run.
@@ -276,6 +303,7 @@ impl Plan {
         let claim = if self.run.claim_mode == ClaimMode::Claim { ", which becomes Flink's (Claim)" } else { "" };
         // Writing to a text cannot fail.
         let _ = writeln!(text, "  {}, {class}, {} arguments{keys}", jar(&self.run.jar), program_args.len());
+        let parallelism = runs.and_then(|runs| runs.parallelism).unwrap_or(*parallelism);
         let _ = writeln!(text, "  parallelism {parallelism}, {} slots were free{claim}", self.free);
         if self.run.allow_non_restored_state {
             text.push_str("  state that no operator takes may be left behind\n");
@@ -294,7 +322,7 @@ impl Plan {
             "entryClass": self.run.entry_class,
             "arguments": self.run.program_args.len(),
             "settings": self.run.flink_configuration.iter().map(|(key, _)| key).collect::<Vec<_>>(),
-            "parallelism": self.run.parallelism,
+            "parallelism": runs.and_then(|runs| runs.parallelism).unwrap_or(self.run.parallelism),
             "freeSlots": self.free,
             "allowNonRestoredState": self.run.allow_non_restored_state,
         })
@@ -313,6 +341,9 @@ fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
 
+#[cfg(test)]
+#[path = "restore/again_tests.rs"]
+mod again_tests;
 #[cfg(test)]
 #[path = "restore/tests.rs"]
 mod tests;

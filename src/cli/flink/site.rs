@@ -11,7 +11,7 @@ use tidegate_calculator::policy::Settings;
 use tidegate_calculator::time::{Now, Tick};
 use tidegate_crds::ScaleRecordStatus;
 use tidegate_engine::Left;
-use tidegate_engine::subject::{ObjectId, TargetRef};
+use tidegate_engine::subject::{Fault, ObjectId, TargetRef};
 use tidegate_scalers::Endpoints;
 
 use super::super::probe::ClusterArguments;
@@ -58,6 +58,8 @@ pub(super) struct Site {
     pub(super) in_cluster: bool,
     /// What is remembered of operations; none without a cluster.
     pub(super) remembered: Option<Remembered>,
+    /// What was gathered, and the cluster around it.
+    known: Arc<Known>,
 }
 
 /// The object whose hook it is.
@@ -72,7 +74,7 @@ pub(super) struct Object {
     /// What is wrong with its text.
     pub(super) flaws: Vec<String>,
     /// Policies that take no part; nothing is lowered while there are any.
-    pub(super) faults: Vec<String>,
+    pub(super) faults: Vec<Fault>,
 }
 
 /// What a cluster remembers of an object's operations.
@@ -93,10 +95,28 @@ pub(super) struct Remembered {
 }
 
 impl Site {
+    pub(super) fn new(
+        object: Option<Object>,
+        spec: HookSpec,
+        (actions, world): (Arc<dyn ClusterActions>, World),
+        remembered: Option<Remembered>,
+    ) -> Self {
+        let in_cluster = world.cluster().is_some();
+        let known = Arc::new(Known(world));
+        let hooks = Hooks::new(actions, Arc::clone(&known) as _, Endpoints::new());
+        Self { object, spec, hooks, in_cluster, remembered, known }
+    }
+
     /// The hook for Flink.
     pub(super) fn flink(&self) -> Result<&Flink, CommandError> {
         let flink = self.spec.pre_scale.iter().find_map(Item::flink);
         flink.ok_or_else(|| CommandError::NoHook { object: self.name(), why: Vec::new() })
+    }
+
+    /// What the cluster remembers by now, read anew; none without a cluster.
+    pub(super) async fn remember_again(&self) -> Option<Remembered> {
+        let (glance, object) = self.known.0.cluster().zip(self.object.as_ref())?;
+        Some(remember(glance, object).await)
     }
 
     /// Refuses an object that is not in order.
@@ -161,9 +181,7 @@ pub(super) async fn find(options: Place) -> Result<Site, CommandError> {
         None => None,
     };
     let actions: Arc<dyn ClusterActions> = world.cluster().map_or_else(|| Arc::new(Nowhere) as _, Glance::actions);
-    let in_cluster = world.cluster().is_some();
-    let hooks = Hooks::new(actions, Arc::new(Known(world)), Endpoints::new());
-    Ok(Site { object: Some(object), spec, hooks, in_cluster, remembered })
+    Ok(Site::new(Some(object), spec, (actions, world), remembered))
 }
 
 /// What is wrong with an address is said before anything is asked; the same words as for a hook.
@@ -182,8 +200,7 @@ fn bare(url: String) -> Site {
     let item = Item { name: "by hand".to_owned(), work: Work::Flink(Box::new(flink)), ..Item::default() };
     let spec = HookSpec { pre_scale: vec![item], post_scale: Vec::new() };
     let world = World::new(Vec::new(), None, "keda".to_owned());
-    let hooks = Hooks::new(Arc::new(Nowhere), Arc::new(Known(world)), Endpoints::new());
-    Site { object: None, spec, hooks, in_cluster: false, remembered: None }
+    Site::new(None, spec, (Arc::new(Nowhere), world), None)
 }
 
 /// Lets the hook for Flink talk to another address.
@@ -244,8 +261,7 @@ fn hook(chosen: &[Document], world: &World) -> Result<(Object, HookSpec), Comman
     };
     let id = ObjectId::new(document.namespace(), document.name());
     let generation = validated.subject.as_ref().map_or(0, |subject| subject.generation);
-    let faults = validated.subject.iter().flat_map(|subject| &subject.faults);
-    let faults = faults.map(|fault| fault.message.clone()).collect();
+    let faults = validated.subject.as_ref().map(|subject| subject.faults.clone()).unwrap_or_default();
     Ok((Object { id, generation, target, flaws, faults }, spec))
 }
 
@@ -260,7 +276,7 @@ fn flink_hooks(validated: &Validated) -> Option<HookSpec> {
 }
 
 /// What the cluster remembers. What cannot be read is told, and is not taken for something that is not there.
-async fn remember(glance: &Glance, object: &Object) -> Remembered {
+pub(super) async fn remember(glance: &Glance, object: &Object) -> Remembered {
     let now = Now { tick: Tick(0), wall: Timestamp::now() };
     let mut all = Remembered {
         now,

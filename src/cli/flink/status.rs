@@ -1,6 +1,7 @@
 //! `tidegate flink status`: what the hook sees, and what it would do in each direction.
 
 use jiff::Timestamp;
+use tidegate_calculator::decision::Limit;
 use tidegate_calculator::operation::bounds::Bound;
 use tidegate_calculator::operation::facts::Inspection;
 use tidegate_calculator::operation::progress::Job;
@@ -9,11 +10,12 @@ use tidegate_calculator::operation::sizing::Sizing;
 use tidegate_calculator::operation::spec::{Flink, OnFailure};
 use tidegate_calculator::operation::{Begin, Direction, Foreseen, Foresight, Stage, explain, foresee};
 use tidegate_engine::Rest;
+use tidegate_engine::subject::Fault;
 
 use super::error::CommandError;
 use super::look::{self, Seen};
 use super::report::{self, Report, without_password};
-use super::site::{Place, Remembered, Site, find};
+use super::site::{Object, Place, Remembered, Site, find};
 use super::{BAD_INPUT, Output, Printed, UNDONE};
 use crate::cli::values::positive;
 
@@ -49,18 +51,18 @@ pub(super) struct Arguments {
 pub(super) async fn status(arguments: Arguments) -> Printed {
     let Arguments { place, replicas, output } = arguments;
     let site = find(place).await?;
-    let faults = site.object.iter().flat_map(|object| &object.faults);
-    let faults: Vec<&str> = faults.map(String::as_str).collect();
+    let faults = site.object.as_ref().map(|object| object.faults.as_slice()).unwrap_or_default();
     if !faults.is_empty() {
-        eprintln!("lowering is forbidden until the policies are mended: {}", without_password(&faults.join("; ")));
+        eprintln!("lowering is forbidden until the policies are mended: {}", without_password(&Fault::joined(faults)));
     }
     let ill = !faults.is_empty() || site.in_order().is_err();
     let seen = match look::inspect(&site).await {
         Err(error) if ill => {
             // What is wrong with the object comes first; Flink's failure is told beside it.
             eprintln!("error: {} ({})", error.shown(), error.reason());
-            let flaws = site.object.iter().flat_map(|object| object.flaws.iter().chain(&object.faults));
-            return Err(CommandError::NotInOrder { object: site.id().to_string(), why: flaws.cloned().collect() });
+            let flaws = site.object.iter().flat_map(|object| object.flaws.iter().cloned());
+            let why = flaws.chain(faults.iter().map(|fault| fault.message.clone())).collect();
+            return Err(CommandError::NotInOrder { object: site.id().to_string(), why });
         }
         seen => seen?,
     };
@@ -179,8 +181,33 @@ fn change(direction: Direction, site: &Site, seen: &Seen) -> Option<report::Chan
         Direction::ScaleDown => present > 1,
         Direction::ScaleUp | Direction::ToZero => present > 0,
     };
-    let change = shown(&foresight, seen.target.then_some(possible));
+    let possible = seen.target.then_some(possible);
+    let change = site.object.as_ref().and_then(|object| forbidden(direction, object, possible));
+    let change = change.unwrap_or_else(|| shown(&foresight, possible));
     Some(report::Change { not_before: not_before(direction, site), ..change })
+}
+
+/// A change that is not made whatever Flink says: nothing is scaled by an object that is not in order, and nothing is lowered while a policy
+/// takes no part.
+fn forbidden(direction: Direction, object: &Object, possible: Option<bool>) -> Option<report::Change> {
+    let faults = object.faults.as_slice();
+    let (reason, why) = if !object.flaws.is_empty() {
+        ("Refused", format!("the object is not in order: {}", object.flaws.join("; ")))
+    } else if direction.lowers() && !faults.is_empty() {
+        let missing = faults.iter().any(|fault| fault.kind.is_missing());
+        let limit = if missing { Limit::PolicyMissing } else { Limit::PolicyInvalid };
+        (limit.reason(), format!("nothing is lowered until the policies are mended: {}", Fault::joined(faults)))
+    } else {
+        return None;
+    };
+    Some(report::Change {
+        direction: direction.as_str().to_owned(),
+        possible,
+        outcome: "Refused".to_owned(),
+        reason: Some(reason.to_owned()),
+        why: without_password(&why),
+        ..report::Change::default()
+    })
 }
 
 fn shown(foresight: &Foresight, possible: Option<bool>) -> report::Change {
@@ -280,4 +307,43 @@ fn unknown(site: &Site, seen: &Seen) -> Vec<String> {
         unknown.push("what a policy says: the defaults of a hook stand for it, and no job has a `run`".to_owned());
     }
     unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_engine::subject::{FaultKind, ObjectId, TargetRef};
+
+    use super::*;
+
+    fn object(flaws: &[&str], faults: &[(FaultKind, &str)]) -> Object {
+        let fault = |(kind, message): &(FaultKind, &str)| Fault { kind: *kind, message: (*message).to_owned() };
+        Object {
+            id: ObjectId::new("shop", "enrich"),
+            generation: 1,
+            target: TargetRef::default(),
+            flaws: flaws.iter().map(|&flaw| flaw.to_owned()).collect(),
+            faults: faults.iter().map(fault).collect(),
+        }
+    }
+
+    #[test]
+    fn a_change_that_is_forbidden_is_listed_as_nothing_else() {
+        let forbids = |object: &Object| {
+            Direction::ALL.map(|direction| {
+                let change = forbidden(direction, object, Some(true))?;
+                assert_eq!((&*change.direction, &*change.outcome), (direction.as_str(), "Refused"));
+                assert!(change.strategy.is_none() && change.stages.is_empty());
+                change.reason
+            })
+        };
+        assert_eq!(forbids(&object(&[], &[])), [None, None, None, None]);
+        let lowering = |reason: &str| [None, Some(reason.to_owned()), Some(reason.to_owned()), None];
+        assert_eq!(forbids(&object(&[], &[(FaultKind::Invalid, "calm")])), lowering("PolicyInvalid"));
+        let both = [(FaultKind::Invalid, "calm"), (FaultKind::Missing, "night")];
+        assert_eq!(forbids(&object(&[], &both)), lowering("PolicyMissing"));
+        let all = [const { Some("Refused") }; 4].map(|reason| reason.map(str::to_owned));
+        assert_eq!(forbids(&object(&["maxReplicaCount: 0"], &[])), all);
+        let change = forbidden(Direction::ToZero, &object(&[], &both), None).unwrap();
+        assert_eq!(change.why, "nothing is lowered until the policies are mended: calm; night");
+    }
 }

@@ -14,12 +14,14 @@ use crate::kubernetes::holds::{TargetKey, Whom};
 use tidegate_engine::subject::Hold;
 
 #[derive(Default)]
-struct Fake {
-    object: Mutex<Option<Value>>,
-    calls: Mutex<Vec<String>>,
+pub(super) struct Fake {
+    pub(super) object: Mutex<Option<Value>>,
+    /// The object's ScaleRecord.
+    pub(super) record: Mutex<Option<Value>>,
+    pub(super) calls: Mutex<Vec<String>>,
     /// Conflicts that are answered before a write is taken.
-    conflicts: Mutex<u32>,
-    scale_is_gone: bool,
+    pub(super) conflicts: Mutex<u32>,
+    pub(super) scale_is_gone: bool,
 }
 
 fn status(code: StatusCode) -> Response {
@@ -29,13 +31,23 @@ fn status(code: StatusCode) -> Response {
     (code, Json(body)).into_response()
 }
 
-async fn answer(State(fake): State<std::sync::Arc<Fake>>, method: Method, uri: Uri, body: Bytes) -> Response {
+pub(super) async fn answer(
+    State(fake): State<std::sync::Arc<Fake>>,
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let what = uri.path().rsplit('/').take(2).collect::<Vec<_>>();
     let scale = what[0] == "scale";
     let wrote = if scale { body["spec"]["replicas"].to_string() } else { body["metadata"]["finalizers"].to_string() };
     let noted =
         if method == Method::PATCH { format!("{method} {} {wrote}", what[0]) } else { format!("{method} {}", what[0]) };
+    if what[1] == "scalerecords" {
+        fake.calls.lock().unwrap().push(format!("{method} record"));
+        let record = fake.record.lock().unwrap().clone();
+        return record.map_or_else(|| status(StatusCode::NOT_FOUND), |record| Json(record).into_response());
+    }
     fake.calls.lock().unwrap().push(noted);
     if scale {
         let scale =
@@ -55,7 +67,7 @@ async fn answer(State(fake): State<std::sync::Arc<Fake>>, method: Method, uri: U
     Json(object.clone()).into_response()
 }
 
-fn object(deleting: bool, finalizers: &[&str], restore: bool) -> Value {
+pub(super) fn object(deleting: bool, finalizers: &[&str], restore: bool) -> Value {
     let mut object = json!({
         "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject",
         "metadata": { "name": "orders", "namespace": "shop", "resourceVersion": "7", "finalizers": finalizers },
@@ -69,7 +81,7 @@ fn object(deleting: bool, finalizers: &[&str], restore: bool) -> Value {
     object
 }
 
-fn target() -> TargetRef {
+pub(super) fn target() -> TargetRef {
     TargetRef {
         namespace: "shop".into(),
         api_version: "apps/v1".into(),
@@ -109,7 +121,7 @@ async fn settle_held(
     (result, calls)
 }
 
-fn fake(object: Value) -> Fake {
+pub(super) fn fake(object: Value) -> Fake {
     Fake { object: Mutex::new(Some(object)), ..Fake::default() }
 }
 

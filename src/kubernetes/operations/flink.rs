@@ -131,6 +131,7 @@ fn facts(generation: Option<i64>, whole: &Value) -> DeploymentFacts {
     let autoscaler = ["job.autoscaler", "kubernetes.operator.job.autoscaler"]
         .iter()
         .any(|prefix| is(&format!("{prefix}.enabled"), "true") && !is(&format!("{prefix}.scaling.enabled"), "false"));
+    let seen = generation.is_some() && observed == generation;
     DeploymentFacts {
         upgrade_mode: match text("/spec/job/upgradeMode") {
             Some("savepoint") => UpgradeMode::Savepoint,
@@ -141,10 +142,9 @@ fn facts(generation: Option<i64>, whole: &Value) -> DeploymentFacts {
         in_place: text("/spec/mode") == Some("standalone") && is("scheduler-mode", "reactive"),
         running: text("/status/jobStatus/state") == Some("RUNNING"),
         suspended: text("/spec/job/state") == Some("suspended"),
-        settled: generation.is_some()
-            && observed == generation
-            && reconciled == Some("DEPLOYED")
-            && !is_disobeyed(whole),
+        settled: seen && reconciled == Some("DEPLOYED") && !is_disobeyed(whole),
+        // One of an earlier spec says nothing about this one.
+        rolled_back: seen && reconciled == Some("ROLLED_BACK"),
         error: error.map(|error| error.chars().take(Failure::LONGEST).collect()),
         snapshot_in_progress: legacy,
         autoscaler,

@@ -208,6 +208,12 @@ async fn a_flink_deployment_says_what_matters() {
     let seen = read().await;
     assert!(seen.in_place && seen.autoscaler && seen.suspended && !seen.settled && !seen.running, "{seen:?}");
     assert_eq!((seen.upgrade_mode, seen.error.as_deref()), (UpgradeMode::Stateless, Some("ROLLED_BACK")));
+    assert!(!seen.rolled_back, "that was an earlier spec");
+    for (state, expected) in [("ROLLING_BACK", false), ("ROLLED_BACK", true), ("DEPLOYED", false)] {
+        let seen = json!({ "observedGeneration": 4, "reconciliationStatus": { "state": state } });
+        fake.put(FLINK, flink(&json!({}), &json!({}), &seen));
+        assert_eq!(read().await.rolled_back, expected, "{state}");
+    }
     let only_advice = json!({ "job.autoscaler.enabled": "true", "job.autoscaler.scaling.enabled": "false" });
     fake.put(FLINK, flink(&only_advice, &json!({}), &json!({})));
     assert!(!read().await.autoscaler, "it gives advice alone");

@@ -4,11 +4,14 @@
 //!   autoscaling/v2 gives them, so that what watches an HPA can watch a record.
 //! * `Held`: something forbids touching the target; the reason says what, the message what to do.
 //! * `Refused`: the text cannot be obeyed. `TargetFailed`: the target cannot be read. `TriggersFailed`: a trigger has no
-//!   value. What an operation says, with its direction as the reason. `PolicyMissing` and `PolicyInvalid`: a policy that the object names takes no part, so nothing is lowered. `Quarantined`: deciding failed. `CheckpointLost`: the memory began anew within the last hour.
+//!   value. What an operation says, with its direction as the reason. `OperationUnreadable`: what is stored of operations cannot be read, so
+//!   nothing that it may concern is done. `PolicyMissing` and `PolicyInvalid`: a policy that the object names takes no part, so nothing is
+//!   lowered. `Quarantined`: deciding failed. `CheckpointLost`: the memory began anew within the last hour.
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use tidegate_calculator::decision::{Health, Limit};
+use tidegate_calculator::operation::Direction;
 use tidegate_crds::scale_record::Target;
 use tidegate_engine::protocol::Entry;
 use tidegate_engine::snapshot::Phase;
@@ -26,17 +29,19 @@ const FAILED_UPDATE: &str = "FailedUpdateScale";
 const CHECKPOINT_LOST: &str = "CheckpointLost";
 const TRIGGERS_FAILED: &str = "TriggersFailed";
 
+const OPERATION_UNREADABLE: &str = "OperationUnreadable";
+
 const POLICY_MISSING: &str = "PolicyMissing";
 const POLICY_INVALID: &str = "PolicyInvalid";
 
 /// How long a lost memory is worth knowing: the longest window that it could have held.
 const WORTH_KNOWING: SignedDuration = SignedDuration::from_hours(1);
 
-/// All conditions after `entry`; a transition time moves only when the status does.
+/// All conditions after `entry`; a transition time moves only when the status does. `same` says whether those before are of the same target.
 pub(super) fn next(
     target: &Target,
     entry: &Entry,
-    previous: &[Condition],
+    (previous, same): (&[Condition], bool),
     lost: Option<&str>,
     now: &Time,
 ) -> Vec<Condition> {
@@ -51,7 +56,16 @@ pub(super) fn next(
         let said = (if told.holds { TRUE } else { FALSE }, told.direction.as_str(), told.message.clone());
         condition(&told.name, said, previous, now)
     });
-    conditions.chain(of_operations).chain(checkpoint_lost(previous, lost, now)).collect()
+    // Whoever cannot read what operations said takes none of it back.
+    let told = |kind: &str| entry.operation_conditions.iter().any(|told| told.name == kind);
+    let unread = previous.iter().filter(|_| same && entry.unreadable.is_some());
+    let unread = unread.filter(|before| is_of_operation(before) && !told(&before.type_)).cloned();
+    conditions.chain(of_operations).chain(unread).chain(checkpoint_lost(previous, lost, now)).collect()
+}
+
+/// Whether an operation has said this: its reason is a direction.
+fn is_of_operation(condition: &Condition) -> bool {
+    Direction::ALL.iter().any(|direction| direction.as_str() == condition.reason)
 }
 
 fn able_to_scale(target: &Target, entry: &Entry) -> Said {
@@ -119,6 +133,9 @@ fn ours(entry: &Entry) -> Vec<(&'static str, Said)> {
         Phase::Starting | Phase::Running | Phase::Paused => {}
     }
     ours.extend(of_policies(&entry.faults));
+    if let Some(unreadable) = &entry.unreadable {
+        ours.push((OPERATION_UNREADABLE, (TRUE, unreadable.reason, unreadable.message.clone())));
+    }
     let looked = matches!(entry.phase, Phase::Starting | Phase::Running | Phase::Held(_));
     if let (true, Some(health @ (Health::Partial | Health::Failing))) = (looked, entry.health) {
         let lowered = if health == Health::Partial { "" } else { ", so nothing is lowered" };

@@ -1,7 +1,7 @@
 use serde_json::json;
 use tidegate_calculator::decision::Health;
 use tidegate_calculator::operation::Direction;
-use tidegate_engine::protocol::{OperationCondition, TargetError};
+use tidegate_engine::protocol::{OperationCondition, TargetError, Unreadable};
 use tidegate_engine::subject::{Fault, FaultKind, Severity};
 
 use super::*;
@@ -315,6 +315,53 @@ fn an_operation_is_shown_to_people_beside_its_stored_text() {
     // A memory that was never loaded says nothing of it, and one of another target is another one's.
     let unread = Entry { checkpoint: None, ..active() };
     assert_eq!(at(&unread, &after, None, LATER).last_operation, after.last_operation);
+}
+
+/// A version that was rolled back cannot read what the one after it has stored.
+#[test]
+fn what_was_shown_of_operations_stays_while_their_text_cannot_be_read() {
+    let now = tidegate_calculator::time::Now {
+        tick: tidegate_calculator::time::Tick(0),
+        wall: "2026-03-01T12:00:00.700Z".parse().unwrap(),
+    };
+    let running = Box::new(lowering(now));
+    let condition = OperationCondition {
+        name: "JobStopped".to_owned(),
+        holds: true,
+        message: "enrich".to_owned(),
+        direction: Direction::ScaleDown,
+    };
+    let newer = Entry {
+        operation: Some("{\"v\":9}".into()),
+        summary: Some(running.clone()),
+        last_operation: Some(running),
+        operation_conditions: vec![condition.clone()],
+        holds_object: true,
+        ..active()
+    };
+    let first = at(&newer, &ScaleRecordStatus::default(), None, NOON);
+    let why = Unreadable { reason: "OperationVersion", message: "it has version 9; nothing is scaled".to_owned() };
+    let older = Entry {
+        summary: None,
+        last_operation: None,
+        operation_conditions: Vec::new(),
+        unreadable: Some(why),
+        ..newer.clone()
+    };
+    let after = at(&older, &first, None, LATER);
+    assert_eq!((&after.operation, &after.last_operation), (&first.operation, &first.last_operation));
+    let told = conditions(&after);
+    assert_eq!(told[3..], ["OperationUnreadable True OperationVersion 12:05:01", "JobStopped True ScaleDown 12:00:01"]);
+    // What can be read of it is not told twice.
+    let partly = Entry { operation_conditions: vec![condition], ..older };
+    assert_eq!(conditions(&at(&partly, &after, None, LATER)).len(), 5);
+    // Another target's are not this one's; and once it can be read, what it says counts.
+    let other = TargetRef { name: "other".into(), ..facts().target };
+    let moved = next(&other, &partly, &after, None, LATER.parse().unwrap());
+    assert_eq!(moved.operation.unwrap().summary, None);
+    let ended = Entry { operation: None, summary: None, last_operation: None, holds_object: false, ..active() };
+    let mended = at(&ended, &after, None, LATER);
+    assert_eq!((conditions(&mended).len(), mended.operation, mended.last_operation), (3, None, after.last_operation));
 }
 
 /// A record as versions have written it that showed no operations.

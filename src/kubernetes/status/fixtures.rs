@@ -70,6 +70,7 @@ pub(in crate::kubernetes) fn active() -> Entry {
         summary: None,
         last_operation: None,
         operation_conditions: Vec::new(),
+        unreadable: None,
         holds_object: false,
         checkpoint: Some(Checkpoint(r#"{"v":1,"n":8}"#.to_owned())),
     }
@@ -111,6 +112,7 @@ pub(in crate::kubernetes) fn nothing(phase: Phase) -> Entry {
         summary: None,
         last_operation: None,
         operation_conditions: Vec::new(),
+        unreadable: None,
         holds_object: false,
         checkpoint: None,
     }

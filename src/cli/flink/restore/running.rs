@@ -12,7 +12,7 @@ use super::super::error::CommandError;
 use super::super::look;
 use super::super::report::without_password;
 use super::super::site::Site;
-use super::{Plan, check};
+use super::{Plan, check, still};
 
 /// How long a step rests before it is asked again.
 const POLL: Duration = Duration::from_secs(1);
@@ -22,12 +22,16 @@ const POLL: Duration = Duration::from_secs(1);
 pub(super) struct Runs {
     /// What it was restored from; none from empty state.
     pub(super) restored: Option<String>,
+    /// Its parallelism, as Flink says.
+    pub(super) parallelism: Option<u32>,
 }
 
 /// Runs the job and waits until all of it runs, as long as the hook would wait for it.
 pub(super) async fn run(site: &Site, flink: &Flink, plan: &Plan) -> Result<Runs, CommandError> {
     let until = Instant::now() + flink.verify.timeout.duration();
-    submit(site, flink, plan, until).await?;
+    if !plan.begun {
+        submit(site, flink, plan, until).await?;
+    }
     runs(site, flink, plan, until).await
 }
 
@@ -35,7 +39,7 @@ pub(super) async fn run(site: &Site, flink: &Flink, plan: &Plan) -> Result<Runs,
 async fn submit(site: &Site, flink: &Flink, plan: &Plan, until: Instant) -> Result<(), CommandError> {
     let mut last = Failure::new(Class::Unavailable, "the JobManager does not answer");
     while Instant::now() < until {
-        match state(site, plan).await {
+        match state(site, &plan.id).await {
             Ok(Some(state)) if state.live() => return Ok(()),
             Ok(Some(state)) => return Err(ended(plan, state, &last)),
             Ok(None) => {
@@ -45,7 +49,11 @@ async fn submit(site: &Site, flink: &Flink, plan: &Plan, until: Instant) -> Resu
                 }
                 // Somebody else may have run it meanwhile.
                 match site.hooks.cluster_facts(&site.target(), flink).await {
-                    Ok(facts) => check(&facts, &plan.job, &plan.id)?,
+                    Ok(facts) => {
+                        check(&facts, &plan.job, &plan.id)?;
+                        let now = site.remember_again().await;
+                        still(site.remembered.as_ref(), now.as_ref(), &plan.job, flink)?;
+                    }
                     Err(failure) => {
                         last = failure;
                         sleep(POLL).await;
@@ -66,9 +74,14 @@ async fn submit(site: &Site, flink: &Flink, plan: &Plan, until: Instant) -> Resu
     Err(last.into())
 }
 
-/// The state of the job under its id; none if the JobManager does not know it.
-async fn state(site: &Site, plan: &Plan) -> Result<Option<JobState>, Failure> {
-    match perform(site, &Action::JobStatus { job: plan.id.clone() }).await {
+/// Whether a job of this id is live, as far as the JobManager says.
+pub(super) async fn is_live(site: &Site, id: &str) -> bool {
+    state(site, id).await.is_ok_and(|state| state.is_some_and(JobState::live))
+}
+
+/// The state of the job of this id; none if the JobManager does not know it.
+async fn state(site: &Site, id: &str) -> Result<Option<JobState>, Failure> {
+    match perform(site, &Action::JobStatus { job: id.to_owned() }).await {
         Outcome::Status(state) => Ok(Some(state)),
         Outcome::NotFound => Ok(None),
         Outcome::Failed(failure) => Err(failure),
@@ -120,9 +133,13 @@ async fn runs(site: &Site, flink: &Flink, plan: &Plan, until: Instant) -> Result
         }
         sleep(POLL).await;
     }
+    let wants = match plan.run.parallelism {
+        0 => String::new(),
+        wants => format!(" for a parallelism of {wants}"),
+    };
     let text = format!(
-        "job {} was run as {}, and after {} {seen}; {} slots were free for a parallelism of {}",
-        plan.job, plan.id, flink.verify.timeout, plan.free, plan.run.parallelism
+        "job {} was run as {}, and after {} {seen}; {} slots were free{wants}",
+        plan.job, plan.id, flink.verify.timeout, plan.free
     );
     Err(CommandError::NotRun(text))
 }
@@ -136,7 +153,8 @@ fn rightly(plan: &Plan, job: &JobFacts) -> Result<Runs, CommandError> {
     let later = job.restarts.is_some_and(|restarts| restarts > 0)
         && job.restored.as_ref().is_none_or(|restored| !restored.savepoint);
     if same || later {
-        return Ok(Runs { restored });
+        let parallelism = job.vertices.iter().map(|vertex| vertex.parallelism).max();
+        return Ok(Runs { restored, parallelism });
     }
     let from = restored.as_deref().map_or_else(|| "empty state".to_owned(), without_password);
     let text = format!("job {} runs as {}, and not from where it should: from {from}", plan.job, plan.id);
@@ -153,7 +171,7 @@ mod tests {
 
     fn plan(savepoint: Option<&str>) -> Plan {
         let run = Run::of(&RunTemplate::default(), &Flink::default(), 2, savepoint.map(str::to_owned));
-        Plan { job: "enrich".to_owned(), id: "0".repeat(32), run, free: 2 }
+        Plan { job: "enrich".to_owned(), id: "0".repeat(32), run, free: 2, begun: false }
     }
 
     fn job(restored: Option<(&str, bool)>, restarts: u32) -> JobFacts {

@@ -19,7 +19,7 @@ fn template_of() -> RunTemplate {
 
 fn plan() -> Plan {
     let run = Run::of(&template_of(), &Flink::default(), 4, Some("s3://k:canary@b/sp-1".to_owned()));
-    Plan { job: "enrich".to_owned(), id: "6e".to_owned(), run, free: 6 }
+    Plan { job: "enrich".to_owned(), id: "6e".to_owned(), run, free: 6, begun: false }
 }
 
 #[test]
@@ -31,7 +31,7 @@ job enrich would be run as 6e, from s3://k:***@b/sp-1; nothing was done
   state that no operator takes may be left behind
 ";
     assert_eq!(plan().print(Output::Text, None), expected);
-    let runs = Runs { restored: Some("s3://k:canary@b/sp-1".to_owned()) };
+    let runs = Runs { restored: Some("s3://k:canary@b/sp-1".to_owned()), parallelism: None };
     let text = plan().print(Output::Text, Some(&runs));
     assert!(text.starts_with("job enrich runs as 6e, restored from s3://k:***@b/sp-1\n"), "{text}");
     let printed: serde_json::Value = serde_json::from_str(&plan().print(Output::Json, Some(&runs))).unwrap();
@@ -163,6 +163,8 @@ fn what_was_begun_is_found_by_its_id() {
     let all = facts(true, vec![own, job("aa", JobState::Running)]);
     assert_eq!((begun(&all, "6e"), begun(&all, "bb")), (Some(3), None));
     assert_eq!(begun(&facts(true, vec![job("6e", JobState::Failed)]), "6e"), None);
+    let initializing = facts(true, vec![job("6e", JobState::Created)]);
+    assert_eq!(begun(&initializing, "6e"), Some(0), "it is there, and has no tasks yet");
 }
 
 #[test]

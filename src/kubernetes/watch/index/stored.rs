@@ -6,11 +6,14 @@ use tidegate_engine::subject::{ObjectId, Subject};
 
 use super::{Index, Object, Told};
 use crate::kubernetes::known::RecordFacts;
-use crate::kubernetes::shown;
+use crate::kubernetes::{record, shown};
 
 impl Index {
     pub(super) fn record(&mut self, id: ObjectId, record: Box<RecordFacts>) {
         if !self.objects.contains_key(&id) {
+            if record::is_kept(&record.status) {
+                self.out.kept.lost(&id);
+            }
             self.orphans.insert(id, record);
             return;
         }

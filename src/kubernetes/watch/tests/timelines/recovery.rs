@@ -89,6 +89,26 @@ fn attention_is_not_kept_for_what_is_gone() {
     assert_eq!(bench.attention(), None);
 }
 
+/// It left our labels while its job was stopped, perhaps before this process began.
+#[test]
+fn a_record_of_no_object_that_says_it_must_stay_is_looked_at_once() {
+    let mut bench = Bench::running();
+    while bench.attention().is_some() {}
+    let record = |kept: bool| {
+        let status = serde_json::from_value(json!({ "operation": { "keepsObject": kept } })).unwrap();
+        Box::new(RecordFacts { status, ..RecordFacts::default() })
+    };
+    bench.give(Event::Record(id("plain"), record(false)));
+    assert_eq!(bench.attention(), None);
+    bench.give(Event::Record(id("b"), record(true)));
+    assert_eq!((bench.attention(), bench.attention()), (Some(id("b")), None));
+    bench.give(Event::Record(id("b"), record(true)));
+    assert_eq!(bench.attention(), None, "from now on once a minute");
+    // That of an object which is watched says it to whoever looks after that.
+    bench.give(Event::Record(id("a"), record(true)));
+    assert!(!bench.out.kept.is_lost(&id("a")));
+}
+
 #[test]
 fn an_object_is_looked_at_when_its_hold_changes() {
     let mut bench = Bench::running();
