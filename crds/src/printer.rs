@@ -40,6 +40,24 @@ impl PrintError {
     }
 }
 
+/// The name of a definition's file, its kind, and what makes it.
+type Definition = (&'static str, &'static str, fn() -> Result<Value, PrintError>);
+
+/// Every definition, KEDA's first.
+const DEFINITIONS: [Definition; 7] = [
+    ("keda.sh_scaledobjects.yaml", "ScaledObject", scaled_object),
+    ("keda.sh_scaledjobs.yaml", "ScaledJob", scaled_job),
+    ("keda.sh_triggerauthentications.yaml", "TriggerAuthentication", normal::<TriggerAuthentication>),
+    (
+        "keda.sh_clustertriggerauthentications.yaml",
+        "ClusterTriggerAuthentication",
+        normal::<ClusterTriggerAuthentication>,
+    ),
+    ("tidegate.dev_scalerecords.yaml", "ScaleRecord", scale_record),
+    ("tidegate.dev_scalingpolicies.yaml", "ScalingPolicy", normal::<ScalingPolicy>),
+    ("tidegate.dev_clusterscalingpolicies.yaml", "ClusterScalingPolicy", normal::<ClusterScalingPolicy>),
+];
+
 /// The file name and the YAML text of every definition, KEDA's first; the order is always the same.
 pub fn all() -> Result<Vec<(&'static str, String)>, PrintError> {
     definitions()?
@@ -54,19 +72,30 @@ pub fn all() -> Result<Vec<(&'static str, String)>, PrintError> {
 
 /// The file name and the JSON form of every definition, in the order of [`all`].
 pub fn definitions() -> Result<Vec<(&'static str, Value)>, PrintError> {
-    let mut all = vec![
-        ("keda.sh_scaledobjects.yaml", scaled_object()?),
-        ("keda.sh_scaledjobs.yaml", scaled_job()?),
-        ("keda.sh_triggerauthentications.yaml", normal::<TriggerAuthentication>()?),
-        ("keda.sh_clustertriggerauthentications.yaml", normal::<ClusterTriggerAuthentication>()?),
-        ("tidegate.dev_scalerecords.yaml", scale_record()?),
-        ("tidegate.dev_scalingpolicies.yaml", normal::<ScalingPolicy>()?),
-        ("tidegate.dev_clusterscalingpolicies.yaml", normal::<ClusterScalingPolicy>()?),
-    ];
-    for (_, definition) in &mut all {
+    let made = |(file, _, make): Definition| {
+        let mut definition = make()?;
         definition.sort_all_objects();
+        Ok((file, definition))
+    };
+    DEFINITIONS.into_iter().map(made).collect()
+}
+
+/// What the `spec` of an object of this kind may hold, without descriptions: all that a check needs, and a small part of the whole
+/// definition. None if the kind has no definition, or no spec.
+pub fn spec(kind: &str) -> Result<Option<Value>, PrintError> {
+    let Some((.., make)) = DEFINITIONS.into_iter().find(|(_, known, _)| *known == kind) else { return Ok(None) };
+    let mut definition = make()?;
+    let mut spec =
+        root(&mut definition)?.get_mut("properties").and_then(|fields| fields.get_mut("spec")).map(Value::take);
+    if let Some(schema) = spec.as_mut().and_then(Value::as_object_mut) {
+        without_descriptions(schema);
     }
-    Ok(all)
+    Ok(spec)
+}
+
+fn without_descriptions(schema: &mut Map<String, Value>) {
+    schema.remove("description");
+    inner(schema, &mut without_descriptions);
 }
 
 pub(crate) fn scaled_object() -> Result<Value, PrintError> {

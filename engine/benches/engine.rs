@@ -76,7 +76,7 @@ impl Fleet {
     fn new(objects: u32, backlog: i64) -> Self {
         let mut fleet = Self { engine: Engine::default(), now: moment(0), backlog, handled: 0 };
         for number in 0..objects {
-            fleet.feed(Input::Object(Change::Set(Box::new(subject(number)), Checkpoint::default())));
+            fleet.feed(Input::Object(Change::Set(subject(number).into(), Checkpoint::default())));
             let state = TargetState { replicas: 0, existing: 0, ready: Some(0) };
             let seen = Seen { state, version: Version("1".into()) };
             fleet.feed(Input::Object(Change::Target(target(number), Ok(seen))));

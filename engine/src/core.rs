@@ -1,6 +1,7 @@
 //! The engine: owns all objects, takes inputs one at a time and says what to do next.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use slab::Slab;
@@ -258,7 +259,7 @@ impl Engine {
         }
     }
 
-    fn set(&mut self, now: Now, subject: Box<Subject>, checkpoint: Checkpoint, out: &mut Vec<Command>) {
+    fn set(&mut self, now: Now, subject: Arc<Subject>, checkpoint: Checkpoint, out: &mut Vec<Command>) {
         let slot = self.slot_of(&subject.id, &subject.target, checkpoint.clone(), now);
         self.move_target(slot, &subject.target, checkpoint.clone(), now);
         if self.tenure == Tenure::Standby

@@ -1,5 +1,7 @@
 //! How an object comes, changes, is refused and goes, without losing its memory or a write that is under way.
 
+use std::sync::Arc;
+
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_calculator::observation::Evidence;
 use tidegate_calculator::policy::Pause;
@@ -12,7 +14,7 @@ use crate::subject::{Finding, Subject};
 
 impl Object {
     /// Obeys a new text. Triggers that are as before keep their readings; the memory stays.
-    pub(crate) fn set(&mut self, subject: Box<Subject>, ticket: Ticket, cx: &mut Context<'_>) {
+    pub(crate) fn set(&mut self, subject: Arc<Subject>, ticket: Ticket, cx: &mut Context<'_>) {
         let same = self.subject.as_deref() == Some(&*subject);
         if same && self.standing == Standing::Obeyed {
             return;
@@ -51,7 +53,7 @@ impl Object {
         if *before != *subject.faults {
             cx.announce(&self.id, Event::Policies(subject.faults.clone()));
         }
-        self.subject = Some((*subject).into());
+        self.subject = Some(subject);
         self.standing = Standing::Obeyed;
         self.next_pass = cx.tick();
         if let Some(replicas) = self.target_seen().map(|seen| seen.state.replicas).filter(|_| cx.held) {

@@ -158,7 +158,7 @@ impl Object {
     }
 
     /// Acts on a decision of a pass that was due at this moment, or of less than a pass.
-    fn act(&mut self, decision: Decision, pass: Option<Tick>, cx: &mut Context<'_>) {
+    fn act(&mut self, mut decision: Decision, pass: Option<Tick>, cx: &mut Context<'_>) {
         let due = pass.unwrap_or(cx.tick());
         self.take(&decision.effects, cx.tick());
         self.show(&decision, cx);
@@ -175,6 +175,8 @@ impl Object {
         // A pass that was under way when the cooldown ended has readings from before it: the next one begins at once.
         let ended = |end: &Tick| due < *end && *end <= cx.tick();
         let next = decision.fresh_after.filter(ended).map(|_| cx.tick().next()).or(decision.next);
+        // It is kept until the next one, in a room that was made for any.
+        decision.steps.shrink_to_fit();
         let decision = Arc::new(decision);
         self.last = Some(Last { decision: decision.clone(), at: cx.tick(), lag });
         self.plan(next, cx.tick());

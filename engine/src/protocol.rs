@@ -55,7 +55,7 @@ pub struct QueryId(pub u64);
 #[derive(Clone, Debug)]
 pub enum Change {
     /// An object is there, or has changed. The checkpoint counts only when the engine does not know the object yet.
-    Set(Box<Subject>, Checkpoint),
+    Set(Arc<Subject>, Checkpoint),
     /// An object is gone; its target keeps its replicas.
     Gone(ObjectId),
     /// An object cannot be obeyed: it keeps its replicas and its memory, and nothing is decided until it is mended. The checkpoint

@@ -234,7 +234,7 @@ async fn world(objects: &[(&str, i64, Option<i64>)]) -> (Shared, Handle, JoinHan
                 memory.backlog.insert((*name).to_owned(), *backlog);
             }
         });
-        sender.send(Change::Set(Box::new(subject(name, *polling)), Checkpoint::default())).await.unwrap();
+        sender.send(Change::Set(subject(name, *polling).into(), Checkpoint::default())).await.unwrap();
         sender.send(Change::Target(target(name), shared.seen(name))).await.unwrap();
     }
     sender.send(Change::Synced).await.unwrap();
@@ -325,7 +325,7 @@ async fn a_standby_acts_when_its_tenure_begins_and_the_end_of_the_objects_ends_i
         memory.changes.take().unwrap()
     });
     tokio::time::sleep(Duration::from_millis(1)).await;
-    sender.send(Change::Set(Box::new(subject("orders", 1)), Checkpoint::default())).await.unwrap();
+    sender.send(Change::Set(subject("orders", 1).into(), Checkpoint::default())).await.unwrap();
     sender.send(Change::Target(target("orders"), shared.seen("orders"))).await.unwrap();
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(replicas(&shared, "orders"), 0);
@@ -347,11 +347,11 @@ async fn a_late_failure_of_an_older_opening_leaves_the_newer_source_alone() {
         memory.waits.push_back(Duration::from_hours(1));
         memory.changes.take().unwrap()
     });
-    sender.send(Change::Set(Box::new(subject("orders", 1)), Checkpoint::default())).await.unwrap();
+    sender.send(Change::Set(subject("orders", 1).into(), Checkpoint::default())).await.unwrap();
     sender.send(Change::Target(target("orders"), shared.seen("orders"))).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     // The object is edited meanwhile; what is opened for the new text works.
-    sender.send(Change::Set(Box::new(subject("orders", 2)), Checkpoint::default())).await.unwrap();
+    sender.send(Change::Set(subject("orders", 2).into(), Checkpoint::default())).await.unwrap();
     tokio::time::sleep(Duration::from_secs(9)).await;
     shared.with(|memory| memory.backlog.insert("orders".to_owned(), 40));
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -370,7 +370,7 @@ async fn a_standby_with_a_refused_object_ends_at_once() {
     let refused =
         |name: &str| Change::Refused(ObjectId::new("shop", name), target(name), Vec::new(), Checkpoint::default());
     sender.send(refused("broken")).await.unwrap();
-    sender.send(Change::Set(Box::new(subject("lost", 1)), Checkpoint::default())).await.unwrap();
+    sender.send(Change::Set(subject("lost", 1).into(), Checkpoint::default())).await.unwrap();
     sender.send(Change::Target(target("lost"), Err(TargetError::NotFound("lost".to_owned())))).await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let asked = Instant::now();
@@ -391,7 +391,7 @@ async fn a_hook_that_panics_or_hangs_is_lost_and_goes_again() {
     let hooks = HookSpec { pre_scale: vec![item], post_scale: Vec::new() };
     let mut subject = Subject { hooks: Some(Arc::new(hooks)), ..subject("orders", 1) };
     subject.policy.settings = Settings { downscale_window: Span::ZERO, ..Settings::default() };
-    sender.send(Change::Set(Box::new(subject), Checkpoint::default())).await.unwrap();
+    sender.send(Change::Set(subject.into(), Checkpoint::default())).await.unwrap();
     sender.send(Change::Target(target("orders"), shared.seen("orders"))).await.unwrap();
     let begun = Instant::now();
     while replicas(&shared, "orders") == 3 {

@@ -36,9 +36,10 @@ const CALL_DEADLINE: Duration = Duration::from_secs(5);
 const OVERALL: (u32, Duration) = (50, Duration::from_millis(50));
 /// One object: this many at once, then one in this time.
 const PER_OBJECT: (u32, Duration) = (20, Duration::from_secs(30));
-/// After so many events the recorder forgets what they could be repetitions of. It keeps each whole, more than a kilobyte, for minutes:
-/// without a bound, a burst of many objects would cost more memory than the objects themselves.
-const REMEMBERED: u32 = 256;
+/// After so many events the recorder forgets what they could be repetitions of. It keeps each whole, some two kilobytes, for minutes:
+/// without a bound, a burst of many objects would cost more memory than the objects themselves. A hash table of this size is just full
+/// with so many; one more would double it.
+const REMEMBERED: u32 = 112;
 /// What the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
 const LONGEST_WORD: usize = 128;

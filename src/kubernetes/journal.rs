@@ -14,6 +14,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use kube::Client;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tidegate_engine::ports::Journal;
 use tidegate_engine::protocol::{Entry, Event, JournalError};
 use tidegate_engine::subject::ObjectId;
@@ -254,7 +256,7 @@ struct Doubt<'a, T> {
     before: Sight<T>,
 }
 
-impl<'a, T: Clone> Doubt<'a, T> {
+impl<'a, T: Clone + Default + Serialize + DeserializeOwned> Doubt<'a, T> {
     fn of(inner: &'a Inner, id: &'a ObjectId, facts: &'a ObjectFacts, place: fn(&mut Sent) -> &mut Sight<T>) -> Self {
         let before = inner.sent(id, facts, |sent| std::mem::replace(place(sent), Sight::Unknown));
         Self { inner, id, facts, place, before }

@@ -38,7 +38,7 @@ impl Kept {
             return false;
         }
         let stored = self.lock().get(id).filter(|(uid, _)| *uid == facts.uid).map(|(_, kept)| *kept);
-        stored.unwrap_or_else(|| facts.record.as_ref().is_some_and(|record| record::is_kept(&record.status)))
+        stored.unwrap_or_else(|| facts.record.as_ref().is_some_and(|record| record::is_kept(&record.status.open())))
     }
 
     /// Notes what is stored, or is about to be, of an object; says whether that is another word than before. The journal sets the finalizer
@@ -108,10 +108,12 @@ pub fn leaving() -> Hold {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_crds::ScaleRecordStatus;
     use tidegate_engine::subject::TargetRef;
 
     use super::*;
     use crate::kubernetes::known::RecordFacts;
+    use crate::kubernetes::packed::Packed;
 
     fn facts(uid: &str) -> ObjectFacts {
         let target = TargetRef {
@@ -129,9 +131,8 @@ mod tests {
         let mut shown = facts("a");
         assert!(!kept.is(&id, &shown));
         let operation = serde_json::from_value(serde_json::json!({ "keepsObject": true }));
-        let mut record = RecordFacts::default();
-        record.status.operation = operation.ok();
-        shown.record = Some(record);
+        let status = Packed::new(&ScaleRecordStatus { operation: operation.ok(), ..ScaleRecordStatus::default() });
+        shown.record = Some(RecordFacts { status, ..RecordFacts::default() });
         assert!(kept.is(&id, &shown), "another process has stored it");
         kept.set(&id, &shown, false);
         assert!(!kept.is(&id, &shown), "it is over, the watch lags behind");

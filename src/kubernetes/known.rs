@@ -9,6 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tidegate_crds::{ScaleRecordStatus, ScaledObjectStatus};
 use tidegate_engine::subject::{ObjectId, TargetRef};
 
+use super::packed::Packed;
+
 /// KEDA's fields of a ScaledObject's status, as last seen. A field that is not as it should be is as if absent.
 pub type StatusView = ScaledObjectStatus;
 
@@ -32,7 +34,7 @@ pub struct ObjectFacts {
     /// The annotations of the groups `autoscaling.keda.sh`, `scaledobject.keda.sh` and `tidegate.dev`.
     pub annotations: BTreeMap<String, String>,
     /// KEDA's status fields, as last seen.
-    pub status: StatusView,
+    pub status: Packed<StatusView>,
     /// The ScaleRecord of the object's name, as last seen; none if there is none.
     pub record: Option<RecordFacts>,
     /// The names of the external metrics, by trigger, in the triggers' order (`s0-redis-orders`); an unknown trigger has none, and one
@@ -70,7 +72,7 @@ pub struct RecordFacts {
     /// The uid of the ScaledObject that owns it, which may be an earlier one of the same name; none if no ScaledObject does.
     pub owner: Option<String>,
     /// All that it holds, the checkpoint included.
-    pub status: Box<ScaleRecordStatus>,
+    pub status: Packed<ScaleRecordStatus>,
 }
 
 impl ObjectFacts {
@@ -83,7 +85,7 @@ impl ObjectFacts {
             deleting: false,
             finalizers: Vec::new(),
             annotations: BTreeMap::new(),
-            status: StatusView::default(),
+            status: Packed::default(),
             record: None,
             metric_names: Vec::new(),
             resource_metric_names: Vec::new(),

@@ -19,6 +19,7 @@ pub mod lease;
 pub mod objects;
 pub mod once;
 pub mod operations;
+pub mod packed;
 mod patience;
 pub mod rbac;
 pub mod record;

@@ -14,14 +14,15 @@ use super::{record, status};
 
 /// What is stored of an object. What people see counts as shown as far as it is about this subject; without one nothing does.
 pub(super) fn stored(facts: &ObjectFacts, subject: Option<&Subject>) -> Stored {
-    let record = of_target(facts);
+    let (record, status) = (of_target(facts), facts.status.open());
+    let record = record.as_ref();
     let (operation, aftermath) = record.map(record::operation).unwrap_or_default();
     Stored {
-        checkpoint: checkpoint(facts),
-        activity: status::last_activity(&facts.status),
+        checkpoint: record.map(checkpoint_of).unwrap_or_default(),
+        activity: status::last_activity(&status),
         replicas: record.and_then(|record| u32::try_from(record.replicas?).ok()),
         desired: record.and_then(|record| u32::try_from(record.desired?).ok()),
-        shown: record.zip(subject).and_then(|(record, subject)| shown(facts, record, subject)),
+        shown: record.zip(subject).and_then(|(record, subject)| shown(facts, &status, record, subject)),
         observed: record.and_then(record::observed).unwrap_or_default(),
         metrics: status::read_metric_names(facts),
         operation,
@@ -31,30 +32,33 @@ pub(super) fn stored(facts: &ObjectFacts, subject: Option<&Subject>) -> Stored {
 
 /// The memory that is stored of an object.
 pub(super) fn checkpoint(facts: &ObjectFacts) -> Checkpoint {
-    let text = of_target(facts).and_then(|record| record.checkpoint.as_deref());
-    text.map(|text| Checkpoint(text.to_owned())).unwrap_or_default()
+    of_target(facts).as_ref().map(checkpoint_of).unwrap_or_default()
+}
+
+fn checkpoint_of(record: &ScaleRecordStatus) -> Checkpoint {
+    record.checkpoint.as_deref().map(|text| Checkpoint(text.to_owned())).unwrap_or_default()
 }
 
 /// The record, unless an earlier object of the same name has left it.
-fn own(facts: &ObjectFacts) -> Option<&ScaleRecordStatus> {
+fn own(facts: &ObjectFacts) -> Option<ScaleRecordStatus> {
     let record = facts.record.as_ref()?;
-    record.owner.as_ref().is_none_or(|owner| *owner == facts.uid).then_some(&record.status)
+    record.owner.as_ref().is_none_or(|owner| *owner == facts.uid).then(|| record.status.open())
 }
 
 /// The object's own record, unless it is of another target: what was remembered of that one says nothing about this one.
-fn of_target(facts: &ObjectFacts) -> Option<&ScaleRecordStatus> {
+fn of_target(facts: &ObjectFacts) -> Option<ScaleRecordStatus> {
     own(facts).filter(|record| record.target.as_ref().is_none_or(|named| record::is_of(named, &facts.target)))
 }
 
-fn shown(facts: &ObjectFacts, record: &ScaleRecordStatus, subject: &Subject) -> Option<Shown> {
+fn shown(facts: &ObjectFacts, status: &StatusView, record: &ScaleRecordStatus, subject: &Subject) -> Option<Shown> {
     let paused = subject.policy.pause != Pause::No;
-    if !record::is_about(record, subject) || !status::is_about(&facts.status, facts) {
+    if !record::is_about(record, subject) || !status::is_about(status, facts) {
         return None;
     }
     // One that was paused from its beginning has never been looked at.
-    let active = status::is_active(&facts.status).or_else(|| paused.then_some(false))?;
+    let active = status::is_active(status).or_else(|| paused.then_some(false))?;
     let health = record::health(record)?;
-    let (failures, fallbacks) = failures(facts, subject)?;
+    let (failures, fallbacks) = failures(facts, status, subject)?;
     // Both tell of the same health: else one of the two writes of the last store is missing.
     let reason = match &subject.hold {
         Some(hold) if !status::is_observing(hold) => hold.reason,
@@ -63,11 +67,11 @@ fn shown(facts: &ObjectFacts, record: &ScaleRecordStatus, subject: &Subject) -> 
         _ if health == Health::Failing && !active && failures != 0 => Health::Good.reason(),
         _ => health.reason(),
     };
-    status::is_ready_because(&facts.status, reason).then(|| Shown {
+    status::is_ready_because(status, reason).then(|| Shown {
         active,
         health,
         paused,
-        triggers: triggers(facts, &facts.status),
+        triggers: triggers(facts, status),
         // What a fallback stands for is no trouble, so the record does not name it.
         failing: record::failing(record).into_iter().chain(first(failures)).min(),
         failures,
@@ -76,11 +80,11 @@ fn shown(facts: &ObjectFacts, record: &ScaleRecordStatus, subject: &Subject) -> 
 }
 
 /// What is shown of failing triggers and of the fallback; none if it is not about this subject.
-fn failures(facts: &ObjectFacts, subject: &Subject) -> Option<(u64, u64)> {
-    let never_looked = subject.policy.pause != Pause::No && facts.status.health.is_empty();
+fn failures(facts: &ObjectFacts, status: &StatusView, subject: &Subject) -> Option<(u64, u64)> {
+    let never_looked = subject.policy.pause != Pause::No && status.health.is_empty();
     match subject.policy.fallback.filter(|_| !never_looked) {
-        Some(fallback) => status::failures(&facts.status, facts, fallback.threshold),
-        None => facts.status.health.is_empty().then_some((0, 0)),
+        Some(fallback) => status::failures(status, facts, fallback.threshold),
+        None => status.health.is_empty().then_some((0, 0)),
     }
 }
 
@@ -94,12 +98,12 @@ pub(super) fn is_refused_for(facts: &ObjectFacts, message: &str) -> bool {
     let refused = |record: &ScaleRecordStatus| {
         record.conditions.iter().any(|one| one.type_ == "Refused" && one.message == message)
     };
-    own(facts).is_some_and(refused)
+    own(facts).as_ref().is_some_and(refused)
 }
 
 /// Whether the object says already that these policies take no part.
 pub(super) fn are_faults_told(facts: &ObjectFacts, faults: &[Fault]) -> bool {
-    own(facts).is_some_and(|record| record::is_about_policies(record, faults))
+    own(facts).is_some_and(|record| record::is_about_policies(&record, faults))
 }
 
 /// Whether the object says already that its target cannot be read for this reason.
@@ -107,7 +111,7 @@ pub(super) fn is_target_failed_for(facts: &ObjectFacts, reason: &str) -> bool {
     let failed = |record: &ScaleRecordStatus| {
         record.conditions.iter().any(|one| one.type_ == "TargetFailed" && one.reason == reason)
     };
-    own(facts).is_some_and(failed)
+    own(facts).as_ref().is_some_and(failed)
 }
 
 /// One bit a trigger.
@@ -131,6 +135,7 @@ mod tests {
 
     use super::*;
     use crate::kubernetes::known::RecordFacts;
+    use crate::kubernetes::packed::Packed;
     use crate::kubernetes::status::fixtures::{active, cooling, id};
     use crate::kubernetes::watch::judged;
 
@@ -159,9 +164,9 @@ mod tests {
         let now = "2026-03-01T12:00:01Z".parse().unwrap();
         let status = record::next(&facts.target, entry, &ScaleRecordStatus::default(), None, now);
         let record =
-            RecordFacts { owner: Some("uid-1".to_owned()), status: Box::new(status), ..RecordFacts::default() };
+            RecordFacts { owner: Some("uid-1".to_owned()), status: Packed::new(&status), ..RecordFacts::default() };
         facts.record = Some(record);
-        facts.status = status::change(&facts, entry, &StatusView::default()).unwrap().status;
+        facts.status = Packed::new(&status::change(&facts, entry, &StatusView::default()).unwrap().status);
         facts
     }
 
@@ -204,7 +209,7 @@ mod tests {
         let read = vec![vec!["s0-redis-orders".to_owned()], vec!["s1-lag".to_owned(), "s1-age".to_owned()]];
         let entry = Entry { metrics: read.clone(), triggers: vec![false, true], ..active() };
         let facts = after(facts, &entry);
-        assert_eq!(facts.status.external_metric_names, ["s0-redis-orders", "s1-lag", "s1-age"]);
+        assert_eq!(facts.status.open().external_metric_names, ["s0-redis-orders", "s1-lag", "s1-age"]);
         let told = stored(&facts, Some(&subject));
         assert_eq!((told.metrics, told.shown.map(|shown| shown.triggers)), (vec![vec![], read[1].clone()], Some(2)));
     }
@@ -295,9 +300,9 @@ mod tests {
         facts = after(facts, &active());
         let paused = Entry { phase: Phase::Paused, ..active() };
         let now = "2026-03-01T12:00:01Z".parse().unwrap();
-        facts.status = status::change(&facts, &paused, &facts.status).unwrap().status;
+        facts.status = Packed::new(&status::change(&facts, &paused, &facts.status.open()).unwrap().status);
         let status = record::next(&facts.target, &paused, &ScaleRecordStatus::default(), None, now);
-        facts.record = facts.record.map(|record| RecordFacts { status: Box::new(status), ..record });
+        facts.record = facts.record.map(|record| RecordFacts { status: Packed::new(&status), ..record });
         assert!(stored(&facts, Some(&subject)).shown.is_some_and(|shown| shown.paused && shown.active));
     }
 }

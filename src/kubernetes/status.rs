@@ -111,7 +111,7 @@ pub(super) fn metric_names(facts: &ObjectFacts, read: &[Vec<String>], status: &S
 
 /// What the status shows of the metrics whose names no text says, by trigger; nothing at all if there are none.
 pub(super) fn read_metric_names(facts: &ObjectFacts) -> Vec<Vec<String>> {
-    let names = metric_names(facts, &[], &facts.status).into_iter().zip(&facts.metric_names);
+    let names = metric_names(facts, &[], &facts.status.open()).into_iter().zip(&facts.metric_names);
     let read = names.map(|(names, declared)| if declared.is_empty() { names } else { Vec::new() });
     let read: Vec<Vec<String>> = read.collect();
     if read.iter().all(Vec::is_empty) { Vec::new() } else { read }

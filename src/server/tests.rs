@@ -192,7 +192,7 @@ mod world {
     pub(super) fn changes() -> Vec<Change> {
         let subject = super::super::fixtures::subject("orders");
         let target = Change::Target(subject.target.clone(), Ok(seen()));
-        vec![Change::Set(Box::new(subject), Checkpoint::default()), target, Change::Synced]
+        vec![Change::Set(subject.into(), Checkpoint::default()), target, Change::Synced]
     }
 
     fn seen() -> Seen {

@@ -313,7 +313,7 @@ impl Simulation {
         match edit {
             Edit::Set(subject) => {
                 let id = subject.id.clone();
-                self.objects.insert(id.clone(), Told::Set(subject, Checkpoint::default()));
+                self.objects.insert(id.clone(), Told::Set(subject.into(), Checkpoint::default()));
                 self.tell_object(&id);
             }
             Edit::Refuse(id, target, findings) => {

@@ -54,6 +54,37 @@ fn every_definition_fits_into_the_annotation_of_kubectl_apply() {
     }
 }
 
+/// What objects are checked by is the definition, without what only people read.
+#[test]
+fn the_spec_of_a_kind_is_that_of_its_definition() {
+    for (file, definition) in tidegate_crds::printer::definitions().unwrap() {
+        let kind = definition["spec"]["names"]["kind"].as_str().unwrap();
+        let mut whole = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec").cloned();
+        let described = whole.as_mut().map_or(0, remove_descriptions);
+        assert_eq!(described > 0, whole.is_some(), "{file}");
+        assert!(tidegate_crds::printer::spec(kind).unwrap() == whole, "{file}");
+    }
+    assert!(tidegate_crds::printer::spec("Deployment").unwrap().is_none());
+}
+
+/// How many there were. A field may be called so, too: then what stands there is a schema, and no text.
+fn remove_descriptions(value: &mut Value) -> usize {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.remove("description").map_or(0, |found| {
+                let text = found.is_string();
+                if !text {
+                    fields.insert("description".to_owned(), found);
+                }
+                usize::from(text)
+            });
+            own + fields.values_mut().map(remove_descriptions).sum::<usize>()
+        }
+        Value::Array(items) => items.iter_mut().map(remove_descriptions).sum(),
+        _ => 0,
+    }
+}
+
 fn json(yaml: &Yaml<'_>) -> Value {
     match yaml {
         Yaml::Value(Scalar::Null) => Value::Null,

@@ -37,7 +37,7 @@ fn parameters_that_change_while_a_source_is_built_are_not_missed() {
     let mut world = World::empty(2);
     let mut out = Vec::new();
     let subject = subject(Policy { min: 1, ..policy() });
-    world.engine.handle(world.now(), Input::Object(Change::Set(Box::new(subject), Checkpoint::default())), &mut out);
+    world.engine.handle(world.now(), Input::Object(Change::Set(subject.into(), Checkpoint::default())), &mut out);
     world.engine.handle(world.now(), Input::Object(Change::Target(target(), Ok(world.seen()))), &mut out);
     let Some(Command::Open(call, ..)) = out.pop() else { panic!("{out:?}") };
     world.feed(Input::Object(Change::ParametersChanged(id())));

@@ -83,8 +83,8 @@ fn another_process_stores_them_only_if_they_are_others() {
         world.backlog.insert(0, Ok(40));
         world.names.insert(0, vec![name]);
         world.tick = before.tick;
-        let text = Box::new(subject(external()));
-        world.feed(Input::Object(Change::Set(text, entry.checkpoint.clone().unwrap())));
+        let text = subject(external());
+        world.feed(Input::Object(Change::Set(text.into(), entry.checkpoint.clone().unwrap())));
         let kept = Stored { metrics: entry.metrics.clone(), ..crate::stored::stored(&entry) };
         world.feed(Input::Object(Change::Stored(id(), Box::new(kept))));
         world.show();

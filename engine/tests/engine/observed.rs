@@ -56,7 +56,7 @@ fn other_writers_of_a_held_object_are_compared_with_what_was_wanted() {
 fn what_was_observed_outlives_a_restart() {
     let mut world = World::empty(4);
     world.backlog.insert(0, Ok(40));
-    world.feed(Input::Object(Change::Set(Box::new(held()), Checkpoint::default())));
+    world.feed(Input::Object(Change::Set(held().into(), Checkpoint::default())));
     let kept = Stored { observed: observed(4, 2), replicas: Some(4), ..Stored::default() };
     world.feed(Input::Object(Change::Stored(id(), Box::new(kept))));
     world.show();
@@ -113,7 +113,7 @@ fn what_is_wanted_of_a_held_object_is_not_stored_again_after_a_restart() {
     let kept = Stored { checkpoint, replicas: Some(4), desired: Some(6), shown: Some(shown), ..Stored::default() };
     let mut world = World::empty(4);
     world.backlog.insert(0, Ok(30));
-    world.feed(Input::Object(Change::Set(Box::new(held()), Checkpoint::default())));
+    world.feed(Input::Object(Change::Set(held().into(), Checkpoint::default())));
     world.feed(Input::Object(Change::Stored(id(), Box::new(kept))));
     world.show();
     world.run_to(60_000);

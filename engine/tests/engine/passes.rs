@@ -384,7 +384,7 @@ fn one_endpoint_runs_512_reads_and_the_others_wait_in_order() {
         let target = TargetRef { name: name.as_str().into(), ..target() };
         let mut subject = subject(policy());
         (subject.id, subject.target) = (id, target.clone());
-        world.feed(Input::Object(Change::Set(Box::new(subject), Checkpoint::default())));
+        world.feed(Input::Object(Change::Set(subject.into(), Checkpoint::default())));
         let seen = world.seen();
         world.feed(Input::Object(Change::Target(target, Ok(seen))));
     }
@@ -407,7 +407,7 @@ fn objects_of_one_endpoint_meet_in_few_moments() {
         subject.target = TargetRef { name: name.as_str().into(), ..target() };
         let seen = world.seen();
         let target = subject.target.clone();
-        world.feed(Input::Object(Change::Set(Box::new(subject), Checkpoint::default())));
+        world.feed(Input::Object(Change::Set(subject.into(), Checkpoint::default())));
         world.feed(Input::Object(Change::Target(target, Ok(seen))));
     }
     world.run_to(1);
@@ -422,7 +422,7 @@ fn a_source_that_cannot_be_built_is_that_triggers_failure_and_is_tried_again() {
     let mut world = World::empty(2);
     let mut out = Vec::new();
     let subject = subject(Policy { min: 1, ..policy() });
-    world.engine.handle(world.now(), Input::Object(Change::Set(Box::new(subject), Checkpoint::default())), &mut out);
+    world.engine.handle(world.now(), Input::Object(Change::Set(subject.into(), Checkpoint::default())), &mut out);
     world.engine.handle(world.now(), Input::Object(Change::Target(target(), Ok(world.seen()))), &mut out);
     let Some(Command::Open(call, ..)) = out.pop() else { panic!("{out:?}") };
     let error = ReadError::query(ReadErrorKind::Config, "Secret shop/redis has no key password");

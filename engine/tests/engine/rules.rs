@@ -126,8 +126,8 @@ fn after_a_crash_a_timer_goes_on_if_the_process_was_at_work_lately() {
         next.engine = tidegate_engine::core::Engine::new(protocol::Tenure::Held { alive });
         next.tick = Tick(150_000);
         next.backlog.insert(0, Ok(10));
-        let (object, replicas) = (Box::new(subject(stepped())), Some(3));
-        next.feed(Input::Object(protocol::Change::Set(object, Checkpoint::default())));
+        let (object, replicas) = (subject(stepped()), Some(3));
+        next.feed(Input::Object(protocol::Change::Set(object.into(), Checkpoint::default())));
         let stored = Stored { checkpoint, replicas, shown, ..Stored::default() };
         next.feed(Input::Object(protocol::Change::Stored(id(), Box::new(stored))));
         next.show();

@@ -170,8 +170,8 @@ fn a_pause_and_another_process_begin_it_anew() {
     world.backlog.insert(0, SETTLING);
     world.run_to(200_000);
     let set = |world: &mut World, pause| {
-        let text = Box::new(subject(Policy { pause, ..policy() }));
-        world.feed(Input::Object(Change::Set(text, Checkpoint::default())));
+        let text = subject(Policy { pause, ..policy() });
+        world.feed(Input::Object(Change::Set(text.into(), Checkpoint::default())));
     };
     set(&mut world, Pause::Plain);
     world.run_to(400_000);

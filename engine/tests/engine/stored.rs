@@ -28,7 +28,7 @@ pub(crate) fn stored(entry: &Entry) -> Stored {
 }
 
 fn tell(world: &mut World, policy: &Policy, stored: Stored) {
-    world.feed(Input::Object(Change::Set(Box::new(subject(policy.clone())), stored.checkpoint.clone())));
+    world.feed(Input::Object(Change::Set(subject(policy.clone()).into(), stored.checkpoint.clone())));
     world.feed(Input::Object(Change::Stored(id(), Box::new(stored))));
     world.show();
 }

@@ -36,7 +36,7 @@ fn stored(world: &mut World, stored: Stored) {
 /// An object with 8 replicas that is told as a start tells it: its text, what is stored, its target.
 fn started(text: Checkpoint, kept: Stored) -> World {
     let mut world = World::empty(8);
-    world.feed(Input::Object(Change::Set(Box::new(subject(patient())), text)));
+    world.feed(Input::Object(Change::Set(subject(patient()).into(), text)));
     stored(&mut world, kept);
     world.show();
     world
@@ -100,7 +100,7 @@ fn what_is_known_of_the_activity_outlives_a_change_of_the_target() {
     let mut world = started(Checkpoint::default(), Stored::default());
     let mut moved = subject(patient());
     moved.target = TargetRef { name: "other".into(), ..target() };
-    world.feed(Input::Object(Change::Set(Box::new(moved.clone()), Checkpoint::default())));
+    world.feed(Input::Object(Change::Set(moved.clone().into(), Checkpoint::default())));
     stored(&mut world, Stored { activity: ended(-10), ..Stored::default() });
     let seen = world.seen();
     world.feed(Input::Object(Change::Target(moved.target, Ok(seen))));

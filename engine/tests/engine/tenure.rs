@@ -74,7 +74,7 @@ fn a_write_that_waits_for_room_is_not_sent_after_the_tenure() {
         let target = subject.target.clone();
         let mut inputs = vec![
             Input::Object(Change::Target(target, Ok(world.seen()))),
-            Input::Object(Change::Set(Box::new(subject), Checkpoint::default())),
+            Input::Object(Change::Set(subject.into(), Checkpoint::default())),
         ];
         while let Some(input) = inputs.pop() {
             world.engine.handle(world.now(), input, &mut out);

@@ -159,7 +159,7 @@ impl World {
     }
 
     pub(crate) fn set(&mut self, subject: Subject, checkpoint: Checkpoint) {
-        self.feed(Input::Object(Change::Set(Box::new(subject), checkpoint)));
+        self.feed(Input::Object(Change::Set(subject.into(), checkpoint)));
         self.show();
     }
 

@@ -164,7 +164,7 @@ impl Stage {
     /// Tells the engine what a world tells it at a start.
     fn tell(&mut self) {
         let checkpoint = self.entry.as_ref().and_then(|entry| entry.checkpoint.clone()).unwrap_or_default();
-        self.feed(Input::Object(Change::Set(Box::new(self.subject.clone()), checkpoint)));
+        self.feed(Input::Object(Change::Set(self.subject.clone().into(), checkpoint)));
         self.tell_stored();
         self.show();
     }
@@ -185,7 +185,7 @@ impl Stage {
     pub(crate) fn edit(&mut self, edit: impl FnOnce(&mut Subject)) {
         edit(&mut self.subject);
         self.subject.generation += 1;
-        self.feed(Input::Object(Change::Set(Box::new(self.subject.clone()), Checkpoint::default())));
+        self.feed(Input::Object(Change::Set(self.subject.clone().into(), Checkpoint::default())));
     }
 
     pub(crate) fn feed(&mut self, input: Input) {

@@ -86,7 +86,7 @@ fn cause(facts: &ObjectFacts) -> String {
     if is_force_activated(&facts.annotations) {
         return ", caused by forced activation annotation".to_owned();
     }
-    let names = metric_names(facts, &[], &facts.status);
+    let names = metric_names(facts, &[], &facts.status.open());
     let names: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
     match names.as_slice() {
         [] => String::new(),
@@ -97,7 +97,7 @@ fn cause(facts: &ObjectFacts) -> String {
 
 /// A trigger by its place and, if it is known, its metric.
 fn named(facts: &ObjectFacts, trigger: u8) -> String {
-    match metric_names(facts, &[], &facts.status).get(usize::from(trigger)).and_then(|names| names.first()) {
+    match metric_names(facts, &[], &facts.status.open()).get(usize::from(trigger)).and_then(|names| names.first()) {
         Some(name) => format!("triggers[{trigger}] ({name})"),
         None => format!("triggers[{trigger}]"),
     }

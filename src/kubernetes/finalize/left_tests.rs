@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use super::calls_tests::{Fake, answer, fake, object};
 use super::*;
-use crate::kubernetes::known::ObjectFacts;
+use crate::kubernetes::known::{ObjectFacts, RecordFacts};
+use crate::kubernetes::packed::Packed;
 
 const GET: &str = "GET orders";
 const RECORD: &str = "GET record";
@@ -131,9 +132,8 @@ async fn an_object_that_is_gone_or_comes_back_is_not_looked_for() {
     let mut facts = ObjectFacts::of(super::calls_tests::target());
     facts.uid = "u".to_owned();
     facts.finalizers = vec![FINALIZER.to_owned()];
-    let mut seen = crate::kubernetes::known::RecordFacts::default();
-    seen.status.operation = serde_json::from_value(json!({ "keepsObject": true })).ok();
-    facts.record = Some(seen);
+    let status = serde_json::from_value(json!({ "operation": { "keepsObject": true } })).unwrap();
+    facts.record = Some(RecordFacts { status: Packed::new(&status), ..RecordFacts::default() });
     back.finalizer.known.insert(back.id.clone(), facts);
     assert_eq!(back.settle().await, Vec::<String>::new());
     assert!(!back.finalizer.kept.has_lost());

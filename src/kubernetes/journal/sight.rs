@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tidegate_crds::ScaleRecordStatus;
 use tokio::time::Instant;
 
 use crate::kubernetes::known::{ObjectFacts, RecordFacts, StatusView};
+use crate::kubernetes::packed::Packed;
 
 /// How long the watches may take to show a write; after that the object is read anew rather than believed.
 const LAG: Duration = Duration::from_secs(30);
@@ -42,13 +45,13 @@ pub(super) enum Before<T> {
 
 /// The version and the content of an object's record as last seen. One that an older object of the same name has left
 /// says nothing about this one.
-pub(super) fn of_record(facts: &ObjectFacts) -> Option<(&str, &ScaleRecordStatus)> {
+pub(super) fn of_record(facts: &ObjectFacts) -> Option<(&str, &Packed<ScaleRecordStatus>)> {
     let own = |record: &&RecordFacts| record.owner.as_ref().is_none_or(|owner| *owner == facts.uid);
     let record = facts.record.as_ref().filter(own)?;
     Some((&record.resource_version, &record.status))
 }
 
-impl<T: Clone> Sight<T> {
+impl<T: Clone + Default + Serialize + DeserializeOwned> Sight<T> {
     /// A write that has just succeeded; without a version in the answer it must be read anew.
     pub(super) fn written(version: String, held: T) -> Self {
         if version.is_empty() {
@@ -58,17 +61,17 @@ impl<T: Clone> Sight<T> {
     }
 
     /// What is there now, given what the watches show.
-    pub(super) fn before(&mut self, shown: Option<(&str, &T)>) -> Before<T> {
+    pub(super) fn before(&mut self, shown: Option<(&str, &Packed<T>)>) -> Before<T> {
         self.compare(shown);
         match self {
-            Self::Watched => Before::Known(shown.map(|(_, held)| held.clone())),
+            Self::Watched => Before::Known(shown.map(|(_, held)| held.open())),
             Self::Written { held, .. } => Before::Known(Some((**held).clone())),
             Self::Unknown => Before::Unknown,
         }
     }
 
     /// Compares with what the watches show.
-    pub(super) fn compare(&mut self, shown: Option<(&str, &T)>) {
+    pub(super) fn compare(&mut self, shown: Option<(&str, &Packed<T>)>) {
         if let Self::Written { version, at, .. } = self {
             if shown.is_some_and(|(shown, _)| is_at_least(shown, version)) {
                 *self = Self::Watched;

@@ -8,6 +8,7 @@ use super::*;
 use crate::kubernetes::fake::{Fake, Fault};
 use crate::kubernetes::holds::Whom;
 use crate::kubernetes::known::RecordFacts;
+use crate::kubernetes::packed::Packed;
 use crate::kubernetes::status::fixtures::{active, cooling, facts, id, nothing};
 
 const OBJECT: &str = "/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects/orders";
@@ -47,12 +48,12 @@ impl Setting {
         let status = |object: &Value| object.get("status").cloned().unwrap_or(json!({}));
         self.known.update(&id(), |facts| {
             facts.resource_version = version(&object);
-            facts.status = serde_json::from_value(status(&object)).unwrap();
+            facts.status = Packed::new(&serde_json::from_value(status(&object)).unwrap());
             facts.record = self.fake.get(RECORD).map(|record| RecordFacts {
                 uid: "uid-2".to_owned(),
                 resource_version: version(&record),
                 owner: record["metadata"]["ownerReferences"][0]["uid"].as_str().map(str::to_owned),
-                status: serde_json::from_value(status(&record)).unwrap(),
+                status: Packed::new(&serde_json::from_value(status(&record)).unwrap()),
             });
         });
     }
@@ -355,15 +356,16 @@ async fn what_the_watches_show_is_forgotten() {
 #[test]
 fn a_write_that_the_watches_never_show_is_read_anew_after_a_while() {
     let mut sight = Sight::written("12".to_owned(), 1);
-    assert_eq!(sight.before(Some(("9", &0))), Before::Known(Some(1)), "versions are compared as numbers");
+    let (older, newer) = (Packed::new(&0), Packed::new(&2));
+    assert_eq!(sight.before(Some(("9", &older))), Before::Known(Some(1)), "versions are compared as numbers");
     assert_eq!(sight.before(None), Before::Known(Some(1)));
     if let (Sight::Written { at, .. }, Some(past)) = (&mut sight, Instant::now().checked_sub(Duration::from_secs(31))) {
         *at = past;
-        assert_eq!(sight.before(Some(("9", &0))), Before::Unknown);
+        assert_eq!(sight.before(Some(("9", &older))), Before::Unknown);
     }
     let mut seen = Sight::written("12".to_owned(), 1);
-    assert_eq!(seen.before(Some(("13", &2))), Before::Known(Some(2)));
-    assert_eq!(Sight::written(String::new(), 1).before(Some(("9", &0))), Before::Unknown);
+    assert_eq!(seen.before(Some(("13", &newer))), Before::Known(Some(2)));
+    assert_eq!(Sight::written(String::new(), 1).before(Some(("9", &older))), Before::Unknown);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use tidegate_engine::protocol::{Change, TargetError};
 use tidegate_engine::subject::{Finding, Hold, ObjectId, Subject, TargetRef};
 
 pub(in crate::kubernetes) use self::outlets::Outlets;
+use self::stored::held;
 use super::directory::{AuthenticationKey, Holder};
 use super::event::{Event, Order, What};
 use super::failing::Failing;
@@ -43,13 +44,13 @@ pub(in crate::kubernetes) struct Index {
     loaded: bool,
     synced: bool,
     settled: HashSet<(What, Option<Arc<str>>)>,
-    objects: HashMap<ObjectId, Object>,
+    objects: HashMap<ObjectId, Box<Object>>,
     /// Objects whose target nobody can know yet.
     waiting: HashSet<ObjectId>,
     /// Records whose object is not there, or not yet.
     orphans: HashMap<ObjectId, Box<RecordFacts>>,
-    /// Who wants to scale each target.
-    claims: HashMap<TargetKey, BTreeSet<(Timestamp, ObjectId)>>,
+    /// Who wants to scale each target, the oldest first. It is one nearly always, and a tree would take the room of eleven.
+    claims: HashMap<TargetKey, Vec<(Timestamp, ObjectId)>>,
     /// Whose triggers use each authentication.
     users: HashMap<AuthenticationKey, BTreeSet<ObjectId>>,
     policies: Policies,
@@ -67,7 +68,8 @@ struct Object {
     judged_by: (i64, BTreeMap<String, String>),
     deleting: bool,
     target: TargetRef,
-    subject: Option<Box<Subject>>,
+    /// Shared with the engine.
+    subject: Option<Arc<Subject>>,
     findings: Vec<Finding>,
     /// Whether some trigger takes values from the environment of the target's pods, apart from its authentications.
     environment: bool,
@@ -296,7 +298,7 @@ impl Index {
             text,
             told,
         };
-        self.enter(id, object, old.as_ref(), orders);
+        self.enter(id, object, old.as_deref(), orders);
     }
 
     fn object_gone(&mut self, id: &ObjectId, orders: &mut Vec<Order>) {
@@ -380,8 +382,7 @@ impl Index {
                 self.out.feed.text(id, change);
             }
             Told::Set(hold) => {
-                let Some(mut subject) = object.subject.clone() else { return };
-                subject.hold.clone_from(hold);
+                let Some(subject) = object.subject.as_ref().map(|subject| held(subject, hold.as_ref())) else { return };
                 self.tell_stored(id, object, Some(&subject));
                 self.out.feed.text(id, Change::Set(subject, self.checkpoint(id, object)));
             }

@@ -15,6 +15,7 @@ use super::directory::{AuthenticationKey, authentication_key};
 use super::policies::Policies;
 use super::views::{self, Loose};
 use crate::kubernetes::known::{ObjectFacts, RecordFacts, StatusView};
+use crate::kubernetes::packed::Packed;
 use crate::validation::{self, Policy, PolicyRef, Sight, Surroundings, hook_references};
 
 /// The groups of annotations that are kept.
@@ -29,7 +30,7 @@ pub(super) struct Judged {
     /// What it scales; without a name if it does not say.
     pub(super) target: TargetRef,
     /// The object as the engine obeys it, if it can be obeyed.
-    pub(super) subject: Option<Box<Subject>>,
+    pub(super) subject: Option<Arc<Subject>>,
     /// What is wrong with it.
     pub(super) findings: Vec<Finding>,
     /// What is accepted, but is probably not what was meant.
@@ -76,7 +77,7 @@ pub(super) fn judge(id: &ObjectId, view: &Loose, settings: &policy::Settings, po
         target,
         environment: validated.subject.as_deref().is_some_and(reads_environment),
         authentications: validated.subject.iter().flat_map(|subject| authentications(&id.namespace, subject)).collect(),
-        subject: validated.subject,
+        subject: validated.subject.map(Arc::from),
         findings: errors,
         warnings,
         facts,
@@ -91,8 +92,8 @@ pub(super) fn annotations(view: &Loose) -> BTreeMap<String, String> {
 }
 
 /// KEDA's status fields; a field that is not as it should be is as if absent.
-pub(super) fn status(view: &Loose) -> StatusView {
-    view.status.as_ref().map(lenient).unwrap_or_default()
+pub(super) fn status(view: &Loose) -> Packed<StatusView> {
+    view.status.as_ref().map(|status| Packed::new(&lenient(status))).unwrap_or_default()
 }
 
 /// The facts with what is known of the object's record.

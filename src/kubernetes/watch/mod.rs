@@ -333,5 +333,5 @@ pub(super) fn judged(
 ) -> (super::known::ObjectFacts, Option<Box<tidegate_engine::subject::Subject>>) {
     let view = serde::Deserialize::deserialize(object).unwrap();
     let judged = judge::judge(id, &view, settings, &policies::Policies::default());
-    (judged.facts, judged.subject)
+    (judged.facts, judged.subject.map(|subject| Box::new(Arc::unwrap_or_clone(subject))))
 }

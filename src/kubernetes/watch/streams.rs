@@ -21,6 +21,7 @@ use super::views::{self, Loose, View, Workload};
 use crate::kubernetes::calls;
 use crate::kubernetes::finalize::KEDA_FINALIZER;
 use crate::kubernetes::known::RecordFacts;
+use crate::kubernetes::packed::Packed;
 use crate::kubernetes::patience::{Patience, Words};
 use crate::resolution::Answer;
 use crate::validation::KeysOf;
@@ -302,7 +303,7 @@ pub(super) fn record(view: &Loose) -> RecordFacts {
         uid: view.metadata.uid.clone().unwrap_or_default(),
         resource_version: view.metadata.resource_version.clone().unwrap_or_default(),
         owner,
-        status: Box::new(view.status.as_ref().map(judge::lenient).unwrap_or_default()),
+        status: view.status.as_ref().map(|status| Packed::new(&judge::lenient(status))).unwrap_or_default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What of the ScaledObjects is different from what the engine was told last.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tidegate_calculator::source::{Parameters, ReadError};
 use tidegate_engine::protocol::Change;
@@ -21,7 +22,7 @@ pub(super) struct Told {
 
 #[derive(PartialEq)]
 enum Word {
-    Accepted(Box<Subject>),
+    Accepted(Arc<Subject>),
     Refused(TargetRef, Vec<Finding>),
 }
 
@@ -76,7 +77,7 @@ impl Files {
 
 fn word(id: &ObjectId, validated: &Validated, report: &Report) -> Word {
     if let Some(subject) = &validated.subject {
-        return Word::Accepted(subject.clone());
+        return Word::Accepted(subject.clone().into());
     }
     // An object that names no target is refused all the same; the engine keys it by the one it would have.
     let target = validated.target.clone().unwrap_or_else(|| target(id));

@@ -28,6 +28,8 @@ use crate::harness::redis::Redis;
 use crate::harness::tidegate::binary;
 use crate::harness::wait::eventually;
 
+/// Which kinds of servers are measured, with commas between them; all if it is not set.
+const KINDS: &str = "TIDEGATE_BENCH_SOURCES";
 /// The triggers on one server.
 const TRIGGERS: usize = 1000;
 /// The topics, each of which twenty groups read.
@@ -49,17 +51,37 @@ struct Source {
     requests: Box<dyn Fn() -> usize>,
 }
 
+/// Starts a server of one kind.
+type Start = fn() -> Source;
+
 pub(super) fn load() {
     println!("{}", machine());
     println!("the operator is {}", binary().display());
     let mut tables = Vec::new();
-    let all: [fn() -> Source; 5] = [redis, kafka, rabbitmq_by_http, rabbitmq_by_amqp, prometheus];
-    for start in all {
+    for start in chosen() {
         let table = measure(&start());
         println!("\n{table}");
         tables.push(table.to_string());
     }
     println!("\n{}", tables.join("\n"));
+}
+
+/// The kinds of servers that are asked for.
+fn chosen() -> Vec<Start> {
+    let all: [(&str, Start); 5] = [
+        ("redis", redis),
+        ("kafka", kafka),
+        ("rabbitmq-http", rabbitmq_by_http),
+        ("rabbitmq-amqp", rabbitmq_by_amqp),
+        ("prometheus", prometheus),
+    ];
+    let Ok(names) = std::env::var(KINDS) else { return all.map(|(_, start)| start).into() };
+    let known = all.map(|(name, _)| name);
+    let find = |name: &str| all.iter().find(|(known, _)| *known == name).map(|(_, start)| *start);
+    let chosen = names
+        .split(',')
+        .map(|name| find(name.trim()).unwrap_or_else(|| panic!("{KINDS}: {name:?} is none of {known:?}")));
+    chosen.collect()
 }
 
 /// All objects of one source: they are applied, and a minute is looked at in which nothing changes.

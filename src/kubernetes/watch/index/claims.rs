@@ -25,7 +25,7 @@ impl Index {
             self.users.entry(key.clone()).or_default().insert(id.clone());
         }
         let created = object.created;
-        self.objects.insert(id.clone(), object);
+        self.objects.insert(id.clone(), Box::new(object));
         if target.name.is_empty() {
             return;
         }
@@ -34,7 +34,11 @@ impl Index {
         let plural = self.targets.plural(&kind);
         self.out.known.update(id, |facts| facts.target_resource = plural);
         let key = TargetKey::of(&target);
-        self.claims.entry(key.clone()).or_default().insert((created, id.clone()));
+        let (claims, claim) = (self.claims.entry(key.clone()).or_default(), (created, id.clone()));
+        if let Err(place) = claims.binary_search(&claim) {
+            claims.reserve_exact(1);
+            claims.insert(place, claim);
+        }
         self.set_environment(&target);
         self.set_counted(&target, orders);
         if moved {
@@ -57,7 +61,7 @@ impl Index {
     pub(super) fn drop_claim(&mut self, id: &ObjectId, object: &Object, orders: &mut Vec<Order>) {
         let key = TargetKey::of(&object.target);
         if let Some(claims) = self.claims.get_mut(&key) {
-            claims.remove(&(object.created, id.clone()));
+            claims.retain(|(_, claimant)| claimant != id);
             if claims.is_empty() {
                 self.claims.remove(&key);
             }

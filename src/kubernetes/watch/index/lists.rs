@@ -94,7 +94,7 @@ impl Index {
 
     /// Tells everything that waited for a kind.
     pub(super) fn settle_kind(&mut self, kind: &KindKey, orders: &mut Vec<Order>) {
-        let here = |object: &&Object| KindKey::of(&object.target) == *kind;
+        let here = |object: &Object| KindKey::of(&object.target) == *kind;
         let mut ids: Vec<(ObjectId, TargetRef)> = self
             .objects
             .iter()

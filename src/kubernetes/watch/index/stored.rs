@@ -1,8 +1,10 @@
 //! What is stored of an object: the engine hears of it with the object, and again when another process has stored more.
 
+use std::sync::Arc;
+
 use tidegate_calculator::memory::checkpoint::Checkpoint;
 use tidegate_engine::protocol::Stored;
-use tidegate_engine::subject::{ObjectId, Subject};
+use tidegate_engine::subject::{Hold, ObjectId, Subject};
 
 use super::{Index, Object, Told};
 use crate::kubernetes::known::RecordFacts;
@@ -11,7 +13,7 @@ use crate::kubernetes::{record, shown};
 impl Index {
     pub(super) fn record(&mut self, id: ObjectId, record: Box<RecordFacts>) {
         if !self.objects.contains_key(&id) {
-            if record::is_kept(&record.status) {
+            if record::is_kept(&record.status.open()) {
                 self.out.kept.lost(&id);
             }
             self.orphans.insert(id, record);
@@ -52,12 +54,22 @@ impl Index {
 
     /// What is stored of an object has changed: whoever does not act yet takes over with it.
     pub(super) fn recall(&self, id: &ObjectId) {
-        let told = |object: &&Object| !matches!(object.told, Told::Nothing | Told::Gone);
-        let Some(object) = self.objects.get(id).filter(told) else { return };
+        let Some(object) = self.objects.get(id) else { return };
+        if matches!(object.told, Told::Nothing | Told::Gone) {
+            return;
+        }
         let subject = match (&object.told, &object.subject) {
-            (Told::Set(hold), Some(subject)) => Some(Subject { hold: hold.clone(), ..(**subject).clone() }),
+            (Told::Set(hold), Some(subject)) => Some(held(subject, hold.as_ref())),
             _ => None,
         };
-        self.out.feed.stored(id, self.stored(id, object, subject.as_ref()));
+        self.out.feed.stored(id, self.stored(id, object, subject.as_deref()));
     }
+}
+
+/// A subject with this hold; the same one, if it has it already.
+pub(super) fn held(subject: &Arc<Subject>, hold: Option<&Hold>) -> Arc<Subject> {
+    if subject.hold.as_ref() == hold {
+        return subject.clone();
+    }
+    Arc::new(Subject { hold: hold.cloned(), ..(**subject).clone() })
 }

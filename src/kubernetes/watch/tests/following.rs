@@ -71,7 +71,11 @@ pub(super) async fn told(following: &mut Following) -> String {
         // What is stored is looked at elsewhere.
         Some(Change::Stored(..)) => Box::pin(told(following)).await,
         Some(Change::Set(subject, _)) => {
-            format!("set {}{}", subject.id, subject.hold.map(|hold| format!(" {}", hold.reason)).unwrap_or_default())
+            format!(
+                "set {}{}",
+                subject.id,
+                subject.hold.as_ref().map(|hold| format!(" {}", hold.reason)).unwrap_or_default()
+            )
         }
         Some(Change::Gone(id)) => format!("gone {id}"),
         Some(Change::ParametersChanged(id)) => format!("parameters {id}"),

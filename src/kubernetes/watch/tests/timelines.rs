@@ -17,6 +17,7 @@ use super::super::kinds::{KindKey, Served};
 use super::super::streams;
 use crate::kubernetes::holds::{TargetKey, Whom};
 use crate::kubernetes::known::RecordFacts;
+use crate::kubernetes::packed::Packed;
 use crate::resolution::Answer;
 
 struct Bench {
@@ -82,7 +83,7 @@ impl Bench {
 
     /// The record of the object `a`, with a memory, owned by this uid.
     fn record(&mut self, owner: &str) {
-        let status = serde_json::from_value(json!({ "checkpoint": " {memory}" })).unwrap();
+        let status = Packed::new(&serde_json::from_value(json!({ "checkpoint": " {memory}" })).unwrap());
         let record = RecordFacts { owner: Some(owner.to_owned()), status, ..RecordFacts::default() };
         self.give(Event::Record(id("a"), Box::new(record)));
     }
@@ -193,7 +194,7 @@ fn our_own_writes_and_labels_change_nothing() {
     assert!(bench.told().is_empty());
     let facts = bench.out.known.get(&id("a")).unwrap();
     assert_eq!(facts.resource_version, "9");
-    assert_eq!(facts.status.hpa_name.as_deref(), Some("h"), "one odd field costs itself");
+    assert_eq!(facts.status.open().hpa_name.as_deref(), Some("h"), "one odd field costs itself");
     assert!(facts.record.is_some());
     bench.deployment("x", 4, "8", 0);
     assert_eq!(bench.told(), ["x has 4"]);
@@ -403,7 +404,8 @@ fn what_another_process_stores_is_told_until_somebody_else_owns_it() {
         "checkpoint": " {other}",
         "target": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "y" },
     });
-    let record = RecordFacts { status: serde_json::from_value(status).unwrap(), ..RecordFacts::default() };
+    let record =
+        RecordFacts { status: Packed::new(&serde_json::from_value(status).unwrap()), ..RecordFacts::default() };
     bench.give(Event::Record(id("a"), Box::new(record)));
     assert_eq!(bench.told(), ["stored a"], "nor is what was remembered of another target");
     bench.give(Event::RecordGone(id("a")));

@@ -223,7 +223,7 @@ fn a_text_that_names_the_first_policy_acts_before_that_is_listed() {
         panic!("the old text goes on acting");
     };
     assert_eq!(subject.policy.min, 5);
-    assert_eq!(subject.hold.map(|hold| hold.reason), Some("PolicyUnseen"));
+    assert_eq!(subject.hold.as_ref().map(|hold| hold.reason), Some("PolicyUnseen"));
     bench.give(Event::Policy(night(), Some(Box::new(policy(60)))));
     bench.give(Event::Listed(What::Policies, None));
     assert_eq!(heard(&mut bench).last().unwrap(), "c 60 s Full []");

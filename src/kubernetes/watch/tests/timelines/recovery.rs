@@ -96,7 +96,7 @@ fn a_record_of_no_object_that_says_it_must_stay_is_looked_at_once() {
     while bench.attention().is_some() {}
     let record = |kept: bool| {
         let status = serde_json::from_value(json!({ "operation": { "keepsObject": kept } })).unwrap();
-        Box::new(RecordFacts { status, ..RecordFacts::default() })
+        Box::new(RecordFacts { status: Packed::new(&status), ..RecordFacts::default() })
     };
     bench.give(Event::Record(id("plain"), record(false)));
     assert_eq!(bench.attention(), None);
@@ -157,7 +157,8 @@ fn nobody_sees_an_object_without_its_status_while_its_text_changes() {
         let mut empty = 0;
         while !end.load(Ordering::Relaxed) {
             let facts = known.get(&id("a")).unwrap();
-            empty += u32::from(facts.status.original_replica_count != Some(3) || facts.target_resource.is_empty());
+            empty +=
+                u32::from(facts.status.open().original_replica_count != Some(3) || facts.target_resource.is_empty());
             empty += u32::from(facts.resource_version.is_empty());
         }
         empty
@@ -173,7 +174,7 @@ fn nobody_sees_an_object_without_its_status_while_its_text_changes() {
     value["metadata"]["generation"] = json!(9999);
     value["status"] = json!({ "originalReplicaCount": 4 });
     bench.object(&value);
-    assert_eq!(bench.out.known.get(&id("a")).unwrap().status.original_replica_count, Some(4));
+    assert_eq!(bench.out.known.get(&id("a")).unwrap().status.open().original_replica_count, Some(4));
 }
 
 #[test]
