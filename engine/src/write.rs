@@ -88,8 +88,7 @@ impl Object {
                 let passes = matches!(error, ApplyError::LeftAlone(_));
                 self.write_failed(error, cx);
                 if let Some(patch) = &write.patch {
-                    // No setting must change for what passes by itself, however often it is met.
-                    let class = if passes { Class::Transient } else { self.refusal() };
+                    let class = if passes { Class::LeftAlone } else { self.refusal() };
                     self.answer_patch(patch, Err((class, &text)), cx);
                 }
             }

@@ -100,8 +100,8 @@ fn plan(of: Circumstances<'_>) -> Option<Plan> {
 
 /// Whether an object that cannot be seen any more may exist all the same, and carry our finalizer.
 pub(super) fn is_left_behind(facts: &ObjectFacts) -> bool {
-    // One that was being deleted is gone because its finalizers are.
-    !facts.deleting && facts.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+    // Also one that was being deleted: perhaps it has only lost its labels, and it waits for us.
+    facts.finalizers.iter().any(|finalizer| finalizer == FINALIZER)
 }
 
 /// Sets, obeys and removes finalizers while this process acts.

@@ -3,7 +3,8 @@
 //! The journal says so before it stores such an operation, the finalizer keeps the object that long, and the index goes on telling
 //! the engine about it, although it is being deleted.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_crds::annotations::{ABANDON, switch};
@@ -15,13 +16,24 @@ use super::{Attention, record};
 /// The reason of the hold on an object that is being deleted and must not go yet.
 pub const LEAVING: &str = "BeingDeleted";
 
+/// How far an object is that no watch shows and that must not go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// Its record says so, or a watch has ended for it.
+    Heard,
+    /// It was looked at.
+    Seen,
+    /// People were told.
+    Told,
+}
+
 /// What this process has stored about objects. Copies share it.
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
     /// The uid of each object, and whether it must not go.
     stored: Arc<Mutex<HashMap<ObjectId, (String, bool)>>>,
     /// Objects that are looked at no more, or not yet, while their records say that they must not go.
-    left: Arc<Mutex<BTreeSet<ObjectId>>>,
+    left: Arc<Mutex<BTreeMap<ObjectId, Left>>>,
     attention: Attention,
 }
 
@@ -63,7 +75,8 @@ impl Kept {
 
     /// Whoever settles finalizers looks at this object now and then, although no watch shows it: its record says that it must not go.
     pub(super) fn lost(&self, id: &ObjectId) {
-        if self.lock_left().insert(id.clone()) {
+        if let Entry::Vacant(vacant) = self.lock_left().entry(id.clone()) {
+            vacant.insert(Left::Heard);
             self.attention.raise(id);
         }
     }
@@ -75,7 +88,18 @@ impl Kept {
 
     /// Whether no watch shows this object and it must not go.
     pub(super) fn is_lost(&self, id: &ObjectId) -> bool {
-        self.lock_left().contains(id)
+        self.lock_left().contains_key(id)
+    }
+
+    /// Notes a look at such an object that has shown that it must not go; says whether people are to be told now, which is once. Unless it is
+    /// `certain` that it has left, that is at the second look: at the first its watch may only not have begun yet, or another installation
+    /// may be about to run its job.
+    pub(super) fn stays(&self, id: &ObjectId, certain: bool) -> bool {
+        let mut left = self.lock_left();
+        let Some(known) = left.get_mut(id) else { return false };
+        let tell = *known == Left::Seen || certain && *known == Left::Heard;
+        *known = if tell || *known == Left::Told { Left::Told } else { Left::Seen };
+        tell
     }
 
     /// Whether there is any such object.
@@ -85,10 +109,10 @@ impl Kept {
 
     /// It is time to look at all of them again.
     pub(super) fn seek(&self) {
-        self.lock_left().iter().for_each(|id| self.attention.raise(id));
+        self.lock_left().keys().for_each(|id| self.attention.raise(id));
     }
 
-    fn lock_left(&self) -> MutexGuard<'_, BTreeSet<ObjectId>> {
+    fn lock_left(&self) -> MutexGuard<'_, BTreeMap<ObjectId, Left>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,6 +169,20 @@ mod tests {
         assert!(!kept.is(&id, &shown), "its user lets it go");
         kept.set(&ObjectId::new("shop", "other"), &facts("c"), false);
         assert_eq!(kept.lock().len(), 1, "nothing to note");
+    }
+
+    #[test]
+    fn an_object_that_left_is_told_once() {
+        let (kept, id) = (Kept::default(), ObjectId::new("shop", "orders"));
+        let looks = |certain: bool| {
+            kept.lost(&id);
+            [0; 4].map(|_| kept.stays(&id, certain))
+        };
+        assert!(!kept.stays(&id, true), "nobody said that it is lost");
+        assert_eq!(looks(false), [false, true, false, false], "by its record alone: at the second look");
+        kept.found(&id);
+        assert_eq!(looks(true), [true, false, false, false], "seen to leave");
+        assert_eq!(looks(false), [false; 4], "it is lost already");
     }
 
     #[tokio::test]

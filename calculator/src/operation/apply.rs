@@ -19,6 +19,9 @@ const LEAVE: Span = Span::seconds(60);
 /// How often marking is tried; it only steers.
 const MARKING: u32 = 3;
 
+/// How long a write rests that somebody else's change is in the way of: that takes as long as they like.
+const LEFT_ALONE: Span = Span::seconds(10);
+
 impl Operation {
     fn victims(&self) -> Vec<String> {
         let Some((facts, _)) = &self.flight.facts else { return Vec::new() };
@@ -103,10 +106,15 @@ impl Operation {
         }
     }
 
+    /// Whether the way can only be gone to its end: a job is stopped, or it is the way back.
+    fn must_be_written(&self) -> bool {
+        self.state.in_danger() || self.state.rolling.is_some()
+    }
+
     /// Somebody else changed the replicas. While a job is stopped it must run again, whatever the count is.
     fn foreign(&mut self, replicas: u32) -> Next {
         let text = format!("somebody changed the replicas to {replicas}");
-        if self.state.in_danger() || self.state.rolling.is_some() {
+        if self.must_be_written() {
             self.announce("TargetChanged", text, true);
             return Next::Done;
         }
@@ -130,6 +138,15 @@ impl Operation {
         match outcome {
             Outcome::Failed(failure) if failure.class == Class::Config => {
                 self.state.trouble = Some(Cause::config(Reason::ChangeRefused, failure.text));
+            }
+            // The count is that of a wish from before: whoever has changed the target decides anew once it may be written again.
+            Outcome::Failed(failure) if failure.class == Class::LeftAlone && !self.must_be_written() => {
+                self.state.patching = false;
+                self.end(Phase::Cancelled, Some(Cause::new(Reason::TargetChanged, failure.text)), at);
+            }
+            Outcome::Failed(failure) if failure.class == Class::LeftAlone => {
+                self.flight.rest(action, Span(at.0 + LEFT_ALONE.0));
+                self.flight.rest(Action::Inspect, Span(at.0 + LEFT_ALONE.0));
             }
             Outcome::Failed(failure) if failure.class != Class::Conflict => {
                 self.flight.rest(action, Span(at.0 + 2 * POLL.0));

@@ -103,6 +103,8 @@ pub enum Class {
     Lost,
     /// Somebody wrote in between, or the id is in use already.
     Conflict,
+    /// Nothing was written, because somebody else's change must not be written over. It is over when they take it back.
+    LeftAlone,
     /// A stop whose savepoint is complete while the job failed after it (`StopWithSavepointStoppingException`).
     Stopping,
 }

@@ -155,7 +155,9 @@ impl Operation {
                 self.give_up(index, kind, cause);
             }
             Class::Restarting => self.restarting(index, kind, at),
-            Class::Transient | Class::Stopping => self.count_failure(index, kind, &failure.text, at),
+            Class::Transient | Class::Stopping | Class::LeftAlone => {
+                self.count_failure(index, kind, &failure.text, at);
+            }
         }
     }
 

@@ -22,6 +22,8 @@ impl Object {
         if !counts || (self.operating.is_none() && nothing) {
             return;
         }
+        // What was told of texts that could not be read is told no more.
+        self.record.dirty |= self.operating.as_ref().is_some_and(|operating| operating.unreadable.is_some());
         let recalled = (!nothing).then_some(recalled);
         self.operating = Some(Box::new(Operating { recalled, ..Operating::default() }));
         self.load_operation(cx);
@@ -42,6 +44,8 @@ impl Object {
         self.operating().aftermath = aftermath.unwrap_or_default();
         match unread.map_or(operation, Err) {
             Ok(operation) => {
+                // An earlier process may have told that it cannot be read. What is stored as it was is not written.
+                self.record.dirty = true;
                 if let Some(operation) = operation {
                     let state = operation.state();
                     let why = format!("operation {} from {} to {}", state.id.short(), state.from, state.to);

@@ -165,6 +165,30 @@ fn a_text_that_cannot_be_read_keeps_everything_as_it_is() {
 }
 
 #[test]
+fn what_was_mended_is_told_no_more_although_nothing_else_changes() {
+    for restarts in [false, true] {
+        let mut stage = snapshotting();
+        let good = stage.entry.clone().unwrap();
+        // What is there is wanted, so nothing else is stored.
+        stage.backlog[0] = Some(20);
+        stage.entry = Some(Entry { operation: None, aftermath: Some("{\"v\":9}".into()), ..good });
+        stage.die();
+        stage.run_to(stage.at() + 60);
+        let told = stage.entry.clone().unwrap();
+        assert_eq!(told.unreadable.as_ref().unwrap().reason, "AftermathVersion");
+        stage.entry = Some(Entry { aftermath: Some("{\"v\":1}".into()), ..told });
+        if restarts {
+            stage.die()
+        } else {
+            stage.tell_stored()
+        }
+        stage.run_to(stage.at() + 60);
+        let after = stage.entry.as_ref().unwrap();
+        assert_eq!((&after.unreadable, after.holds_object), (&None, false), "restarts: {restarts}");
+    }
+}
+
+#[test]
 fn an_operation_that_cannot_be_read_may_have_stopped_a_job_so_nothing_is_scaled() {
     let mut stage = snapshotting();
     let good = stage.entry.clone().unwrap();

@@ -64,9 +64,12 @@ impl Finalizer {
         let lost = self.kept.is_lost(id);
         match self.word(id, object).await? {
             Word::Stays => {
-                if !lost && self.known.get(id).is_none() {
+                if self.known.get(id).is_none() {
                     self.kept.lost(id);
-                    self.tell_lost(id, object);
+                    // Where nothing was heard of it before, this process has seen it leave.
+                    if self.kept.stays(id, !lost) {
+                        self.tell_lost(id, object);
+                    }
                 }
                 Ok(false)
             }

@@ -40,7 +40,7 @@ pub(super) enum Job {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "spec.job.state of FlinkDeployment {}/{} is \"suspended\", and Tidegate did not set it: it is scaled once that is \"running\", or with the \
-     annotation {SUSPENDED_ANNOTATION}: \"true\", by which Tidegate may resume the job",
+     annotation {SUSPENDED_ANNOTATION}: \"true\", by which Tidegate may resume the job (where it is there already, take it off first)",
     .0.namespace, .0.name
 )]
 pub(in crate::kubernetes) struct Suspended(TargetRef);
