@@ -56,11 +56,11 @@ pub struct ScaleRecordStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub desired: Option<i32>,
-    /// The fewest replicas in force.
+    /// The fewest replicas that the object itself allows, also while a schedule replaces them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub min: Option<i32>,
-    /// The most replicas in force.
+    /// The most replicas that the object itself allows, also while a schedule replaces them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub max: Option<i32>,

@@ -15,6 +15,11 @@ use super::values::{count, moment};
 use crate::manifests::Broken;
 use crate::simulation::scripted::Said;
 
+/// The exit code for what cannot be explained.
+const FAILED: u8 = 1;
+/// The exit code for a wrong command line, as clap has it.
+const USAGE: u8 = 2;
+
 /// The arguments of this subcommand.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -23,7 +28,8 @@ Examples:
   tidegate explain -f orders.yaml --set jobs=790 --replicas 3
 
 Exit codes: 0 explained, 1 no such object or trigger, no server, a file that cannot be read, or the object cannot be obeyed, \
-2 wrong command line.")]
+2 a wrong command line, also one that does not go with the files: more ready pods than exist, or no name where there are several \
+objects.")]
 pub(super) struct Arguments {
     /// The object; the namespace `default` if none is given. With -f it chooses among several.
     #[arg(value_name = "NAMESPACE/NAME", value_parser = object, required_unless_present = "files")]
@@ -115,6 +121,20 @@ impl ExplainError {
             Self::Runtime(_) => "RuntimeFailed",
         }
     }
+
+    /// What the process ends with.
+    const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Address { .. } | Self::Several(_) | Self::Ready { .. } => USAGE,
+            Self::NoServer { .. }
+            | Self::NotOurs { .. }
+            | Self::Refused(_)
+            | Self::Broken(_)
+            | Self::NoSuchObject { .. }
+            | Self::UnknownTrigger { .. }
+            | Self::Runtime(_) => FAILED,
+        }
+    }
 }
 
 /// Runs this subcommand.
@@ -124,7 +144,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         Ok(object) => print(&object, output),
         Err(error) => {
             eprintln!("error: {error} ({})", error.reason());
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use super::log::{LogFormat, set_up_log};
 use super::signals::Signals;
+use super::values::Namespaces;
 use crate::kubernetes::lease::Times;
 use crate::kubernetes::settings::{Mode, Settings};
 use crate::kubernetes::start::{Connection, Failure, Operator, Options, start};
@@ -144,27 +145,6 @@ enum ModeArgument {
     /// Decide, explain and record, and touch no target
     #[value(name = "Observe")]
     Observe,
-}
-
-/// `WATCH_NAMESPACE`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Namespaces(Vec<String>);
-
-impl FromStr for Namespaces {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        // KEDA's manifests set it to two quotes to say "all".
-        let names = text.trim_matches('"').split(',').map(str::trim).filter(|name| !name.is_empty());
-        let mut all: Vec<String> = Vec::new();
-        for name in names {
-            let name = super::values::namespace(name)?;
-            if !all.contains(&name) {
-                all.push(name);
-            }
-        }
-        Ok(Self(all))
-    }
 }
 
 /// `IP:PORT`, `:PORT` for all addresses of the machine (IPv6 and IPv4), or `none`.

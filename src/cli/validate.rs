@@ -19,6 +19,8 @@ const FOUND: u8 = 1;
 const UNREADABLE: u8 = 2;
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";
+/// The kinds whose objects stand in no namespace.
+const CLUSTER_WIDE: [&str; 2] = ["ClusterTriggerAuthentication", "ClusterScalingPolicy"];
 /// What standard input is called in findings.
 const INPUT_NAME: &str = "stdin";
 
@@ -159,9 +161,14 @@ fn broken_json(broken: &Broken) -> Value {
     })
 }
 
-/// `ScaledObject shop/orders`.
+/// `ScaledObject shop/orders`, or `ClusterScalingPolicy calm`.
 fn object_of(document: &Document) -> String {
-    format!("{} {}/{}", document.kind(), document.namespace(), document.name())
+    let (kind, name) = (document.kind(), document.name());
+    if CLUSTER_WIDE.contains(&kind) {
+        format!("{kind} {name}")
+    } else {
+        format!("{kind} {}/{name}", document.namespace())
+    }
 }
 
 fn finding_json(document: &Document, finding: &Finding) -> Value {
@@ -253,6 +260,35 @@ orders.yaml:14:7 error triggers[0].metadata.listLength: \"1O\" is not an integer
         let (text, ..) = outcome(&[("stdin", Some(ORDERS))]);
         let line = "stdin:14:7 ScaledObject default/orders: error triggers[0].metadata.listLength: \"1O\" is not an integer >= 0";
         assert_eq!(text.lines().next(), Some(line));
+    }
+
+    #[test]
+    fn what_stands_in_no_namespace_is_named_without_one() {
+        let text = "\
+apiVersion: tidegate.dev/v1alpha1
+kind: ClusterScalingPolicy
+metadata: {name: calm}
+spec: {mode: Wrong}
+---
+apiVersion: keda.sh/v1alpha1
+kind: ClusterTriggerAuthentication
+metadata: {name: login, namespace: shop}
+spec: {secretTargetRef: wrong}
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: ScalingPolicy
+metadata: {name: calm, namespace: shop}
+spec: {mode: Wrong}
+";
+        let (text, json, _) = outcome(&[("stdin", Some(text))]);
+        let lines: Vec<&str> = text.lines().collect();
+        let json: Vec<&Value> = json.as_array().unwrap().iter().collect();
+        assert_eq!((lines.len(), json.len()), (4, 3), "{text}");
+        let named = ["ClusterScalingPolicy calm", "ClusterTriggerAuthentication login", "ScalingPolicy shop/calm"];
+        for ((line, json), named) in lines.iter().zip(json).zip(named) {
+            assert!(line.contains(&format!(" {named}: ")), "{line}");
+            assert_eq!(json["object"], named);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reads the values of options that several subcommands have, and says what is allowed where one is wrong.
 
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use jiff::Timestamp;
 
@@ -39,6 +40,27 @@ pub(super) fn namespace(text: &str) -> Result<String, String> {
 /// The same, or nothing: a variable of the environment may be empty.
 pub(super) fn namespace_or_none(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Ok(String::new()) } else { namespace(text) }
+}
+
+/// The namespaces of `WATCH_NAMESPACE`, each once; empty means all of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Namespaces(pub(super) Vec<String>);
+
+impl FromStr for Namespaces {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // KEDA's manifests set it to two quotes to say "all".
+        let names = text.trim_matches('"').split(',').map(str::trim).filter(|name| !name.is_empty());
+        let mut all: Vec<String> = Vec::new();
+        for name in names {
+            let name = namespace(name)?;
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        Ok(Self(all))
+    }
 }
 
 /// The name of an object (a DNS subdomain).

@@ -300,14 +300,13 @@ pub(super) async fn configure(connection: &Connection) -> Result<Config, Failure
             chosen.map_err(|error| Failure::Connection(unusable(&error, &known)))?
         }
         None if connection.context.is_some() => {
-            let known = Kubeconfig::read().map(|file| contexts(&file)).unwrap_or_default();
             let chosen = Config::from_kubeconfig(&options).await;
-            chosen.map_err(|error| Failure::Connection(unusable(&error, &known)))?
+            chosen.map_err(|error| Failure::Connection(unusable(&error, &default_contexts())))?
         }
         None => match Config::incluster() {
             Ok(config) => config,
             Err(_) => Config::from_kubeconfig(&options).await.map_err(|error| {
-                let why = unusable(&error, &[]);
+                let why = unusable(&error, &default_contexts());
                 Failure::Connection(format!("this is no pod of a cluster, and no kubeconfig can be used: {why}"))
             })?,
         },
@@ -324,6 +323,11 @@ fn contexts(file: &Kubeconfig) -> Vec<String> {
     file.contexts.iter().map(|context| context.name.clone()).collect()
 }
 
+/// The same of the kubeconfig that is taken if none is named; none if it cannot be read.
+fn default_contexts() -> Vec<String> {
+    Kubeconfig::read().map(|file| contexts(&file)).unwrap_or_default()
+}
+
 /// Why nothing could be connected to, for people; `known` are the contexts that there are.
 fn unusable(error: &KubeconfigError, known: &[String]) -> String {
     match error {
@@ -331,17 +335,27 @@ fn unusable(error: &KubeconfigError, known: &[String]) -> String {
         KubeconfigError::LoadContext(wanted) if known.is_empty() => {
             format!("the kubeconfig has no context {wanted:?}")
         }
+        // The client looks for the context's content: a name alone is no context to it.
+        KubeconfigError::LoadContext(wanted) if known.contains(wanted) => {
+            format!("the context {wanted:?} of the kubeconfig names no cluster and no user")
+        }
         KubeconfigError::LoadContext(wanted) => {
             format!("the kubeconfig has no context {wanted:?}; it has {}", known.join(", "))
         }
+        KubeconfigError::Parse(_) => format!("the kubeconfig {}", unread(error)),
         other => chain(other),
     }
 }
 
-/// Why a file that is named already is no kubeconfig.
+/// Why a file that is named already is no kubeconfig. Nothing that stands in it is repeated: a token may stand beside the fault.
 fn unread(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::ReadConfig(why, _) => format!("cannot be read: {why}"),
+        KubeconfigError::Parse(why) => {
+            let at =
+                why.location().map_or(String::new(), |at| format!(" at line {}, column {}", at.line(), at.column()));
+            format!("is malformed{at}: that is not YAML, or not what a kubeconfig has there")
+        }
         other => chain(other),
     }
 }
@@ -383,5 +397,42 @@ mod tests {
         assert_eq!(refused(text, Some("prod")).await, wrong);
         assert_eq!(refused("contexts: []\n", Some("prod")).await, "the kubeconfig has no context \"prod\"");
         assert!(refused(text, None).await.contains("no context \"gone\"; it has tests"));
+        let empty = "contexts: [{name: c}, {name: tests, context: {cluster: c}}]\ncurrent-context: c\n";
+        let wrong = "the context \"c\" of the kubeconfig names no cluster and no user";
+        assert_eq!(refused(empty, Some("c")).await, wrong);
+        assert_eq!(refused(empty, None).await, wrong);
+    }
+
+    #[tokio::test]
+    async fn a_malformed_kubeconfig_is_placed_and_nothing_of_it_is_repeated() {
+        let text = |user: &str, more: &str| format!("apiVersion: v1\nusers:\n- name: ops\n  user: {user}\n{more}");
+        for (text, line) in [
+            // Wrong types: a token where a map belongs, a map where a token belongs, and a token where a list belongs.
+            (text("s3cret-token", ""), 4),
+            (text("{token: {s3cret-token: 1}}", ""), 4),
+            (text("{token: s3cret-token}", "contexts: s3cret-token\n"), 5),
+            // Lists that are never closed: one where none belongs, and one where anything may stand, which the next key ends.
+            (text("{token: [s3cret-token", "contexts: s3cret-token\n"), 4),
+            (text("{token: s3cret-token}", "more: [s3cret-token\ncontexts: []\n"), 6),
+            // Keys that are there twice.
+            (text("{token: s3cret-token, token: s3cret-token}", ""), 4),
+            (text("{token: a}\n  s3cret-token: s3cret-token\n  s3cret-token: b", ""), 6),
+            (text("{token: \"s3cret-token\\q\"}", ""), 4),
+            (text("{token: s3cret-token}", "clusters: *s3cret-token\n"), 5),
+            // The second document of a file.
+            (text("{token: a}", "---\nusers: s3cret-token\n"), 6),
+        ] {
+            let why = refused(&text, None).await;
+            assert!(!why.contains("s3cret") && !why.contains("token"), "{why}");
+            assert!(
+                why.starts_with("--kubeconfig /") && why.contains(&format!(": is malformed at line {line}, column ")),
+                "{text}{why}"
+            );
+        }
+        // One that nobody named: the same, without a path.
+        let error = Kubeconfig::from_yaml("users: s3cret-token\n").unwrap_err();
+        let wrong =
+            "the kubeconfig is malformed at line 1, column 8: that is not YAML, or not what a kubeconfig has there";
+        assert_eq!(unusable(&error, &[]), wrong);
     }
 }

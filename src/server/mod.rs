@@ -70,7 +70,7 @@ impl Paths {
     const fn listed(self) -> &'static str {
         match self {
             Self::All => "/healthz, /readyz, /metrics, /api/v1/objects and /api/v1/objects/NAMESPACE/NAME",
-            Self::Metrics => "/healthz, /readyz and /metrics; objects are served at another address of this process",
+            Self::Metrics => "/healthz, /readyz and /metrics; objects are served at --api-bind-address, if at all",
             Self::Probes => "/healthz and /readyz",
         }
     }

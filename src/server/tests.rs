@@ -305,7 +305,7 @@ async fn a_running_engine_is_served() {
 #[tokio::test]
 async fn an_address_of_some_paths_names_no_others() {
     for (paths, served) in [
-        (Paths::Metrics, "/healthz, /readyz and /metrics; objects are served at another address of this process"),
+        (Paths::Metrics, "/healthz, /readyz and /metrics; objects are served at --api-bind-address, if at all"),
         (Paths::Probes, "/healthz and /readyz"),
     ] {
         let (address, _stop) = start_paths(Arc::new(Still(Some(Vec::new()))), paths, REQUEST_TIME).await;

@@ -114,17 +114,23 @@ fn a_failed_or_unset_trigger_lowers_nothing() {
 fn unknown_triggers_and_objects_name_what_is_allowed() {
     let error = explained(ORDERS, &["--replicas", "3", "--set", "job=1"]).unwrap_err();
     assert_eq!(error.to_string(), "--set job: no trigger is called that; allowed: jobs or s0-redis-jobs or 0");
+    assert_eq!(error.exit_code(), 1);
     let error = explained(ORDERS, &["shop/order", "--replicas", "3"]).unwrap_err();
     assert_eq!(error.to_string(), "there is no ScaledObject shop/order; known: shop/orders");
+    assert_eq!(error.exit_code(), 1);
     let error = explained("apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n", &["--replicas", "3"]).unwrap_err();
     assert_eq!(error.to_string(), "there is no ScaledObject in these files");
     let two = format!("{ORDERS}---\n{}", ORDERS.replace("orders", "mails"));
     let error = explained(&two, &["--replicas", "3"]).unwrap_err();
     assert_eq!(error.to_string(), "there are several ScaledObjects; name one of them: shop/orders, shop/mails");
+    assert_eq!(error.exit_code(), 2);
     assert_eq!(explained(&two, &["shop/mails", "--replicas", "3"]).unwrap()["name"], "mails");
     let error = explained(ORDERS, &["--replicas", "3", "--ready", "4"]).unwrap_err();
     assert_eq!(error.to_string(), "--ready 4: is more than the 3 pods that exist; raise --existing");
-    assert!(explained("{", &["--replicas", "3"]).unwrap_err().reason().starts_with("File"));
+    assert_eq!(error.exit_code(), 2);
+    let error = explained("{", &["--replicas", "3"]).unwrap_err();
+    assert!(error.reason().starts_with("File"));
+    assert_eq!(error.exit_code(), 1);
 }
 
 #[test]
@@ -161,6 +167,7 @@ fn a_server_is_asked_and_its_errors_are_passed_on() {
     let text = error.to_string();
     assert!(text.starts_with(&format!("no server answers at http://{server} (")), "{text}");
     assert!(text.contains("start one with `tidegate local -f DIR`"), "{text}");
+    assert_eq!(error.exit_code(), 1);
     let error = explain(parse(&["shop/orders", "--server", "https://x"]).unwrap()).unwrap_err();
-    assert_eq!(error.reason(), "ServerAddressMalformed");
+    assert_eq!((error.reason(), error.exit_code()), ("ServerAddressMalformed", 2));
 }
