@@ -178,9 +178,9 @@ fn what_was_mended_is_told_no_more_although_nothing_else_changes() {
         assert_eq!(told.unreadable.as_ref().unwrap().reason, "AftermathVersion");
         stage.entry = Some(Entry { aftermath: Some("{\"v\":1}".into()), ..told });
         if restarts {
-            stage.die()
+            stage.die();
         } else {
-            stage.tell_stored()
+            stage.tell_stored();
         }
         stage.run_to(stage.at() + 60);
         let after = stage.entry.as_ref().unwrap();
