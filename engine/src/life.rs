@@ -61,6 +61,7 @@ impl Object {
             self.load_operation(cx);
         }
         self.resume_operation(cx);
+        self.renew_hooks(cx);
         self.restrain(cx);
     }
 

@@ -5,7 +5,8 @@
 //! has the annotation [`UNREADY`], it runs and is not ready.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -207,6 +208,8 @@ impl Life {
                     return Some(grace);
                 }
                 Turn::Exited(status) => {
+                    // A process that was killed says nothing itself.
+                    let _ = writeln!(self.log(), "{} the process ended by itself: {status}", Timestamp::now());
                     let policy = self.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
                     match (policy, status.success()) {
                         (Some("Never" | "OnFailure"), true) => self.report(Shown::Succeeded).await,
@@ -296,9 +299,14 @@ impl Life {
         let _ = process.wait().await;
     }
 
+    /// The file of its output.
+    fn log(&self) -> File {
+        OpenOptions::new().create(true).append(true).open(&self.logs).unwrap()
+    }
+
     /// Starts the first container's command, in a process group of its own.
     fn spawn(&self) -> Child {
-        let log = OpenOptions::new().create(true).append(true).open(&self.logs).unwrap();
+        let log = self.log();
         let container = self.container();
         let words: Vec<String> =
             [&container.command, &container.args].into_iter().flatten().flatten().cloned().collect();

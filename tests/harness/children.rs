@@ -92,11 +92,13 @@ impl Drop for Running {
     }
 }
 
-/// The processes whose environment has `name=value`, by pid: workers do not depend on who started them, so they are found by what
-/// their manifest gave them.
+/// The processes of this run whose environment has `name=value`, by pid: workers do not depend on who started them, so they are found by
+/// what their manifest gave them. Another run on this machine uses the same names.
 pub(crate) fn carrying(name: &str, value: &str) -> Vec<i32> {
-    let wanted = format!("{name}={value}");
-    let has = |environment: &[u8]| environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes());
+    let wanted = [format!("{name}={value}"), format!("{MARK}={}", run())];
+    let has = |environment: &[u8]| {
+        wanted.iter().all(|wanted| environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes()))
+    };
     let folders = fs::read_dir("/proc").unwrap().filter_map(|folder| folder.ok()?.file_name().into_string().ok());
     let pids = folders.filter_map(|name| name.parse().ok());
     let mut found: Vec<i32> = pids

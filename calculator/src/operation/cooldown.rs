@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Operation;
 use super::phase::{Direction, Phase};
+use super::refusal::Reason;
 use crate::time::{Now, Span};
 
 /// No pause grows beyond this by failures.
@@ -48,7 +49,8 @@ impl Ending {
 }
 
 impl Operation {
-    /// How it ended, if it has; `before` is the last ending in this direction.
+    /// How it ended, if it has; `before` is the last ending in this direction. One that gave way to other hooks has not ended by itself: it
+    /// changes nothing about the next one.
     pub fn ending(&self, before: Option<&Ending>, now: Now) -> Option<Ending> {
         let state = &self.state;
         let known = before.map_or(0, |ending| ending.failures);
@@ -57,7 +59,8 @@ impl Operation {
             _ if state.superseded => known,
             _ => known.saturating_add(1),
         };
-        state.phase.ended().then(|| Ending {
+        let gave_way = state.cause.as_ref().is_some_and(|cause| cause.reason == Reason::HooksChanged);
+        (state.phase.ended() && !gave_way).then(|| Ending {
             direction: state.direction,
             phase: state.phase,
             at: now.wall_of(self.origin + state.phase_since).as_millisecond(),

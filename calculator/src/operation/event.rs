@@ -26,6 +26,8 @@ pub enum Event {
         /// Whether every Scale trigger had data read after the pass was due. Other wishes count for nothing.
         fresh: bool,
     },
+    /// The object's hooks are not those that it began with any more.
+    HooksChanged,
     /// What the gates say about the operation's direction: the name of one that is closed, or none.
     Gate(Option<String>),
     /// Our process began again: what was in flight is unknown. [`super::stored::read`] gives an operation for which this has happened.

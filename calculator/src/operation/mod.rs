@@ -210,6 +210,7 @@ impl Operation {
                 }
             }
             Event::Wish { replicas, fresh } => self.take_wish(replicas, fresh, at),
+            Event::HooksChanged => self.take_new_hooks(at),
             Event::Gate(closed) => {
                 self.flight.answered(&Action::AskGates);
                 self.flight.gate = Some((closed, at));

@@ -178,6 +178,8 @@ pub enum Reason {
     TimedOut,
     /// The change is not wanted any more.
     NotWanted,
+    /// The hooks are others by now.
+    HooksChanged,
     /// A gate is closed.
     GateClosed,
     /// Somebody else changed the replicas.
@@ -217,6 +219,7 @@ impl Reason {
             Self::SnapshotTooOld => "SnapshotTooOld",
             Self::TimedOut => "OperationTimedOut",
             Self::NotWanted => "NotWanted",
+            Self::HooksChanged => "HooksChanged",
             Self::GateClosed => "GateClosed",
             Self::TargetChanged => "TargetChanged",
             Self::JobManagerUnavailable => "JobManagerUnavailable",
@@ -235,11 +238,12 @@ impl Reason {
     }
 
     /// All but refusals, in the order of the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::SnapshotFailed,
         Self::SnapshotTooOld,
         Self::TimedOut,
         Self::NotWanted,
+        Self::HooksChanged,
         Self::GateClosed,
         Self::TargetChanged,
         Self::JobManagerUnavailable,
@@ -267,6 +271,7 @@ impl Reason {
             Self::TimedOut => "look at what it waited for, and give the hook a longer timeout if that only takes long",
             Self::NotWanted | Self::GateClosed => "nothing: the change is made once it is wanted and allowed",
             Self::TargetChanged => "let nobody else write the replicas",
+            Self::HooksChanged => "nothing: the change begins anew with the new hooks, at once",
             Self::JobManagerUnavailable => "see that the JobManager answers at restUrl or service, and admits us",
             Self::JobNotReady => "see why not every task of the job runs",
             Self::JobGone => {

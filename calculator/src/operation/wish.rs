@@ -30,7 +30,7 @@ impl Operation {
             return;
         }
         self.flight.wish = Some((replicas, at));
-        if self.state.phase.ended() || self.state.changed() || self.state.in_danger() || self.state.rolling.is_some() {
+        if !self.may_be_dropped() {
             return;
         }
         match self.meaning(replicas) {
@@ -46,6 +46,21 @@ impl Operation {
                 self.end(Phase::Cancelled, Some(Cause::new(Reason::NotWanted, text)), at);
             }
         }
+    }
+
+    /// Somebody has set the hooks right: what could still be dropped begins anew with them. A job that is being stopped runs again
+    /// by the hooks that stopped it.
+    pub(super) fn take_new_hooks(&mut self, at: Span) {
+        if self.may_be_dropped() {
+            let text = "the hooks are others by now: the change begins anew with them";
+            self.end(Phase::Cancelled, Some(Cause::new(Reason::HooksChanged, text)), at);
+        }
+    }
+
+    /// Whether nothing was done yet that must be brought to its end.
+    fn may_be_dropped(&self) -> bool {
+        let state = &self.state;
+        !(state.phase.ended() || state.changed() || state.in_danger() || state.rolling.is_some())
     }
 
     fn meaning(&self, wish: u32) -> Meaning {

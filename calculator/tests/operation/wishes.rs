@@ -84,6 +84,28 @@ fn nothing_cancels_once_a_stop_may_have_been_sent() {
 }
 
 #[test]
+fn other_hooks_begin_anew_what_has_changed_nothing() {
+    let mut driver = driver(4, 1);
+    driver.run_until(500);
+    driver.feed(Event::HooksChanged);
+    assert_eq!((driver.run(), driver.reason(), driver.world.replicas), (Phase::Cancelled, "HooksChanged", 4));
+    // It is no ending: what failed before stays what it was, and nothing waits.
+    assert_eq!(driver.op.ending(None, driver.now()), None);
+}
+
+#[test]
+fn a_job_that_is_being_stopped_runs_again_by_the_hooks_that_stopped_it() {
+    let mut driver = stop_restore::driver(3, 1);
+    while driver.count("stop") == 0 {
+        let next = driver.world.now - driver.begun() + 20;
+        driver.run_until(next);
+    }
+    driver.feed(Event::HooksChanged);
+    assert_eq!(driver.run(), Phase::Done, "{}", driver.tail());
+    assert_eq!((driver.world.replicas, driver.count("run")), (1, 1));
+}
+
+#[test]
 fn to_zero_is_cancelled_by_any_wish_above_it() {
     let mut driver = stop_restore::driver(3, 0);
     driver.wish = 1;

@@ -52,6 +52,7 @@ impl Object {
                     self.run_operation(operation, why);
                     // What must not be touched is not touched even once.
                     self.restrain(cx);
+                    self.renew_hooks(cx);
                     self.operate(Event::Woken, cx);
                 }
             }

@@ -60,6 +60,16 @@ impl Object {
         }
     }
 
+    /// The object's text or its policies are others by now. Hooks that were set right do not wait for an operation that began with the old ones:
+    /// as long as it has changed nothing it gives way. Where there are no hooks any more it keeps to those it began with: whoever takes them
+    /// away while a snapshot is under way does not mean that the change goes before it.
+    pub(crate) fn renew_hooks(&mut self, cx: &mut Context<'_>) {
+        let present = self.subject.as_ref().and_then(|subject| subject.hooks.as_deref());
+        if self.running().is_some_and(|running| present.is_some_and(|hooks| *hooks != *running.hooks)) {
+            self.operate(Event::HooksChanged, cx);
+        }
+    }
+
     /// Whether the number of this decision is a wish: every trigger that scales has a reading begun since the pass was due, or a fallback
     /// that acts; or nobody had to ask them, because a pause or the bounds set the number.
     fn is_fresh(&self, decision: &Decision, due: Tick) -> bool {

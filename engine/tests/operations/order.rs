@@ -1,11 +1,13 @@
 //! What comes before what: snapshot before replicas, store before act, cooldown before the next one.
 
+use tidegate_calculator::operation::spec::{Flink, SavepointOptions, StrategyChoice};
 use tidegate_calculator::operation::{Class, Direction, Failure, Outcome, Phase};
 use tidegate_calculator::time::Span;
 use tidegate_engine::protocol::Event;
 use tidegate_engine::snapshot::OperationWait;
+use tidegate_engine::subject::Subject;
 
-use crate::stage::{Stage, wrong_setting};
+use crate::stage::{Stage, hooks, wrong_setting};
 
 #[test]
 fn nothing_is_patched_before_the_checkpoint_is_complete() {
@@ -78,6 +80,49 @@ fn a_wish_that_is_withdrawn_cancels() {
     assert!(stage.run(|stage| !stage.is_operating(), 120), "{:?}", stage.log);
     assert_eq!((stage.world.replicas, stage.told()), (4, vec!["OperationCancelled"]));
     assert_eq!(stage.when("patch 2"), None);
+}
+
+/// The hooks name another directory; nothing else is edited.
+fn other_hooks(subject: &mut Subject) {
+    let savepoint = SavepointOptions { directory: Some("s3://other".to_owned()), ..SavepointOptions::default() };
+    let flink = Flink { strategy: StrategyChoice::Auto, savepoint, ..Flink::default() };
+    subject.hooks = Some(hooks(flink).into());
+}
+
+#[test]
+fn hooks_that_are_set_right_do_not_wait_for_an_operation_with_the_old_ones() {
+    let mut stage = Stage::new(4);
+    stage.run_to(10);
+    stage.backlog[0] = Some(10);
+    assert!(stage.run(|stage| stage.when("TriggerCheckpoint").is_some(), 60));
+    // The same hooks once more are no others, whatever else was edited.
+    stage.edit(|subject| subject.policy.max = 9);
+    assert!(stage.is_operating() && stage.told().is_empty(), "{:?}", stage.told());
+    let edited = stage.at();
+    stage.edit(other_hooks);
+    assert!(stage.run(|stage| !stage.is_operating(), edited + 1));
+    assert!(stage.run(Stage::is_operating, edited + 3), "nothing waits");
+    assert_eq!((stage.operations().running.unwrap().summary.attempt, stage.told()), (1, vec!["OperationCancelled"]));
+    assert!(stage.run(|stage| stage.world.replicas == 2, edited + 60), "{:?}", stage.log);
+    let kept = stage.entries.last().unwrap().operation.clone().unwrap();
+    assert!(kept.contains("s3://other"), "{kept}");
+    stage.check_laws();
+}
+
+#[test]
+fn hooks_that_were_edited_while_nobody_looked_are_those_that_count() {
+    let mut stage = Stage::new(4);
+    stage.run_to(10);
+    stage.backlog[0] = Some(10);
+    assert!(stage.run(|stage| stage.when("TriggerCheckpoint").is_some(), 60));
+    stage.die();
+    assert!(stage.run(Stage::is_operating, 90));
+    assert_eq!(stage.told(), [""; 0], "the same hooks go on");
+    other_hooks(&mut stage.subject);
+    stage.die();
+    assert!(stage.run(|stage| stage.told().contains(&"OperationCancelled"), 120), "{:?}", stage.events);
+    assert!(stage.run(|stage| stage.world.replicas == 2, 240), "{:?}", stage.log);
+    stage.check_laws();
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn refusals() -> String {
 fn failures() -> String {
     let mut table = "| condition | what helps |\n| --- | --- |\n".to_owned();
     // What is only not wanted is told as an event, and is no condition.
-    let quiet = [Reason::NotWanted, Reason::GateClosed, Reason::TargetChanged];
+    let quiet = [Reason::NotWanted, Reason::HooksChanged, Reason::GateClosed, Reason::TargetChanged];
     for reason in Reason::ALL.into_iter().filter(|reason| !quiet.contains(reason)) {
         writeln!(table, "| `{}` | {} |", reason.reason(), reason.fix()).unwrap();
     }

@@ -41,6 +41,12 @@ impl Records {
         })
     }
 
+    /// How many records came by that were not left.
+    pub(super) fn unfinished(&self) -> usize {
+        let left = numbers(&self.out);
+        numbers(&self.seen).keys().filter(|number| !left.contains_key(number)).count()
+    }
+
     /// Every record from the first to the last one was left exactly once: how many.
     pub(super) fn exactly_once(&self) -> u64 {
         let left = numbers(&self.out);

@@ -109,29 +109,27 @@ fn annotation(fleet: &Fleet) -> Option<String> {
 fn refused() {
     let (mut fleet, job) = fleet("refused", 2);
     let proxy = Proxy::before(&fleet.flink.url());
-    fleet.policy(&hook(&fleet, proxy.url(), &[]));
+    // It is to run with a parallelism that no job can have.
+    fleet.policy(&hook(&fleet, proxy.url(), &["--par", "0"]));
     fleet.scale_by_number(Some(POLICY), 1, 3);
     fleet.start_operator();
-
-    // Somebody has deleted the jar.
-    for jar in fleet.flink.get("/jars")["files"].as_array().unwrap() {
-        let (code, answer) = fleet.flink.send("DELETE", &format!("/jars/{}", jar["id"].as_str().unwrap()), &json!({}));
-        assert_eq!(code, 200, "{answer}");
-    }
     fleet.want(1);
-    let missing = fleet.operations.until("a jar that is missed", |stored| stored.condition("JarMissing").is_some());
-    println!("JarMissing: {}", missing.condition("JarMissing").unwrap());
-    untouched(&fleet, &job, &proxy);
-
-    // The jar is there again, but it is to run with a parallelism that no job can have.
-    fleet.policy(&hook(&fleet, proxy.url(), &["--par", "0"]));
-    fleet.flink.upload();
     let invalid = fleet.operations.until("a plan that fails", |stored| stored.condition("RunPlanInvalid").is_some());
     println!("RunPlanInvalid: {}", invalid.condition("RunPlanInvalid").unwrap());
     untouched(&fleet, &job, &proxy);
 
-    // The policy says it rightly: only that helps, and at once.
+    // The policy says it rightly, which alone helps, and at once; but somebody has deleted the jar.
+    for jar in fleet.flink.get("/jars")["files"].as_array().unwrap() {
+        let (code, answer) = fleet.flink.send("DELETE", &format!("/jars/{}", jar["id"].as_str().unwrap()), &json!({}));
+        assert_eq!(code, 200, "{answer}");
+    }
     fleet.policy(&hook(&fleet, proxy.url(), &[]));
+    let missing = fleet.operations.until("a jar that is missed", |stored| stored.condition("JarMissing").is_some());
+    println!("JarMissing: {}", missing.condition("JarMissing").unwrap());
+    untouched(&fleet, &job, &proxy);
+
+    // The jar is there again: that is seen without anybody's help.
+    fleet.flink.upload();
     let begun = fleet.operations.until("a job that is stopped", |stored| stored.operation["jobs"][0]["ended"] == true);
     let sequence = begun.aftermath["sequence"].as_u64().unwrap();
     let again = run_again(&fleet, &fleet.operations.ended(sequence), &job, 2);
