@@ -29,7 +29,8 @@ const INPUT_NAME: &str = "stdin";
 #[command(after_help = "\
 Errors name everything that keeps an object or a trigger from working. What other objects refer to and is not among the \
 given files is a warning, for it may stand on the cluster.\n\n\
-Exit codes: 0 no errors, 1 errors, 2 a path that cannot be read or a wrong command line.")]
+Exit codes: 0 no errors, 1 errors, 2 a path that cannot be read, a directory that \
+holds no object, or a wrong command line.")]
 pub(super) struct Arguments {
     /// A file, a directory (with all *.yaml, *.yml and *.json below it), or - for standard input. May be repeated.
     #[arg(short = 'f', long = "filename", value_name = "FILE|DIR", required = true)]
@@ -51,7 +52,10 @@ enum Output {
 /// Runs this subcommand.
 pub(super) fn run(arguments: Arguments) -> ExitCode {
     let Arguments { files, output } = arguments;
-    let loaded = load(files);
+    let empty = |loaded: &Loaded, path: &Path| path.is_dir() && !holds_something(loaded, path);
+    let mut loaded = load(files.clone());
+    let nothing: Vec<Broken> = files.iter().filter(|path| empty(&loaded, path)).map(|path| nothing_in(path)).collect();
+    loaded.broken.extend(nothing);
     let reports = {
         let known = Files::new(&loaded.documents).for_cluster();
         validation::documents(&loaded.documents, &known, &Settings::default(), Timestamp::now())
@@ -63,6 +67,18 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     };
     let printed = print(&text);
     if printed == ExitCode::SUCCESS { ExitCode::from(outcome.exit_code()) } else { printed }
+}
+
+/// Whether any object or flaw was found below a directory.
+fn holds_something(loaded: &Loaded, directory: &Path) -> bool {
+    let broken = loaded.broken.iter().map(|broken| &broken.file);
+    loaded.documents.iter().map(|document| &document.file).chain(broken).any(|file| file.starts_with(directory))
+}
+
+/// A check of nothing succeeds always: whoever names the wrong directory would never learn it.
+fn nothing_in(directory: &Path) -> Broken {
+    let message = "holds no object: there is none in *.yaml, *.yml and *.json files below it".to_owned();
+    Broken { file: directory.to_owned(), line: 0, column: 0, message, cause: Cause::Unreadable }
 }
 
 /// Prints a whole text. A reader that has seen enough, such as `head`, is no error.
@@ -304,6 +320,20 @@ spec: {mode: Wrong}
         let (text, json, code) = outcome(&[("a.yaml", Some(ORDERS)), ("gone.yaml", None)]);
         assert!(text.starts_with("gone.yaml error cannot be read: "), "{text}");
         assert_eq!((&json[0]["line"], code), (&Value::Null, UNREADABLE));
+    }
+
+    #[test]
+    fn a_directory_without_objects_is_not_checked_with_success() {
+        let directory = tempfile::tempdir().unwrap();
+        let (good, empty) = (directory.path().join("good"), directory.path().join("empty"));
+        for (path, file) in [(&good, "orders.yaml"), (&empty, "notes.txt")] {
+            std::fs::create_dir(path).unwrap();
+            std::fs::write(path.join(file), ORDERS).unwrap();
+        }
+        let holds = |path: &Path| holds_something(&load(vec![good.clone(), empty.clone()]), path);
+        assert_eq!([holds(directory.path()), holds(&good), holds(&empty)], [true, true, false]);
+        let line = format!("{} error holds no object: ", empty.display());
+        assert!(nothing_in(&empty).to_string().starts_with(&line), "{}", nothing_in(&empty));
     }
 
     /// Fails as a file does that is not there.
