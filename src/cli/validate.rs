@@ -52,10 +52,7 @@ enum Output {
 /// Runs this subcommand.
 pub(super) fn run(arguments: Arguments) -> ExitCode {
     let Arguments { files, output } = arguments;
-    let empty = |loaded: &Loaded, path: &Path| path.is_dir() && !holds_something(loaded, path);
-    let mut loaded = load(files.clone());
-    let nothing: Vec<Broken> = files.iter().filter(|path| empty(&loaded, path)).map(|path| nothing_in(path)).collect();
-    loaded.broken.extend(nothing);
+    let loaded = to_check(files);
     let reports = {
         let known = Files::new(&loaded.documents).for_cluster();
         validation::documents(&loaded.documents, &known, &Settings::default(), Timestamp::now())
@@ -69,16 +66,18 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     if printed == ExitCode::SUCCESS { ExitCode::from(outcome.exit_code()) } else { printed }
 }
 
-/// Whether any object or flaw was found below a directory.
-fn holds_something(loaded: &Loaded, directory: &Path) -> bool {
+/// Loads what is to be checked. A check of nothing succeeds always, so that whoever names the wrong directory would never learn it: one without
+/// objects counts as unreadable.
+fn to_check(files: Vec<PathBuf>) -> Loaded {
+    let mut loaded = load(files.clone());
     let broken = loaded.broken.iter().map(|broken| &broken.file);
-    loaded.documents.iter().map(|document| &document.file).chain(broken).any(|file| file.starts_with(directory))
-}
-
-/// A check of nothing succeeds always: whoever names the wrong directory would never learn it.
-fn nothing_in(directory: &Path) -> Broken {
-    let message = "holds no object: there is none in *.yaml, *.yml and *.json files below it".to_owned();
-    Broken { file: directory.to_owned(), line: 0, column: 0, message, cause: Cause::Unreadable }
+    let found: Vec<&PathBuf> = loaded.documents.iter().map(|document| &document.file).chain(broken).collect();
+    let empty = |path: &PathBuf| path.is_dir() && !found.iter().any(|file| file.starts_with(path));
+    let message = "holds no object: there is none in *.yaml, *.yml and *.json files below it";
+    let nothing = |file| Broken { file, line: 0, column: 0, message: message.to_owned(), cause: Cause::Unreadable };
+    let nothing: Vec<Broken> = files.into_iter().filter(empty).map(nothing).collect();
+    loaded.broken.extend(nothing);
+    loaded
 }
 
 /// Prints a whole text. A reader that has seen enough, such as `head`, is no error.
@@ -330,10 +329,13 @@ spec: {mode: Wrong}
             std::fs::create_dir(path).unwrap();
             std::fs::write(path.join(file), ORDERS).unwrap();
         }
-        let holds = |path: &Path| holds_something(&load(vec![good.clone(), empty.clone()]), path);
-        assert_eq!([holds(directory.path()), holds(&good), holds(&empty)], [true, true, false]);
-        let line = format!("{} error holds no object: ", empty.display());
-        assert!(nothing_in(&empty).to_string().starts_with(&line), "{}", nothing_in(&empty));
+        let all = vec![directory.path().to_owned(), good, empty.clone()];
+        let loaded = to_check(all);
+        let outcome = Outcome { loaded: &loaded, reports: &[] };
+        let lines: Vec<String> = loaded.broken.iter().map(ToString::to_string).collect();
+        let message = "holds no object: there is none in *.yaml, *.yml and *.json files below it";
+        assert_eq!(lines, [format!("{} error {message}", empty.display())]);
+        assert_eq!(outcome.exit_code(), UNREADABLE);
     }
 
     /// Fails as a file does that is not there.
